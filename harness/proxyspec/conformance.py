@@ -1,0 +1,322 @@
+"""A conformance run from beginning to end: sanity first, all cases in one wave, sanity again, one record."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import proxyspec
+from proxyspec.driver import drive
+from proxyspec.errors import ExitCode
+from proxyspec.layers.authoring import v1, v2
+from proxyspec.model import (
+    Case,
+    Catalogue,
+    Ending,
+    Judgement,
+    Level,
+    Outcome,
+    Send,
+    Source,
+    Target,
+    Transcript,
+    Verdict,
+    View,
+)
+from proxyspec.oracle import ORACLES
+from proxyspec.records import (
+    CaseRecord,
+    ConformanceRun,
+    Environment,
+    EventRecord,
+    HAProxyRecord,
+    OutcomeRecord,
+    TargetRecord,
+)
+from proxyspec.replies import parse_replies
+from proxyspec.rundir import RunDirectory
+from proxyspec.scheduler import Judged, Plan, Roads, run_cases
+from proxyspec.wire import Road, TcpWire
+
+__all__ = [
+    "Listener",
+    "Preflight",
+    "case_record",
+    "conformance",
+    "direct_roads",
+    "environment",
+    "exit_code_of",
+    "preflight",
+]
+
+
+def direct_roads(target: Target) -> dict[Source, Road]:
+    """Return the straight roads to `target`, one for each kind of peer it knows."""
+    roads = {Source.TRUSTED: Road(target.host, target.port, target.trusted_source)}
+    if target.untrusted_source is not None:
+        roads[Source.UNTRUSTED] = Road(target.host, target.port, target.untrusted_source)
+    return roads
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """Whether the target can be judged at all, and which oracle works on it."""
+
+    oracle: str
+    #: Why no verdict could mean anything; None: it can be judged.
+    unjudgeable: str | None
+
+
+def _sane(version: int) -> Case:
+    header = v1() if version == 1 else v2()
+    return Case(
+        id=f"preflight/v{version}",
+        title=f"A valid version {version} header is accepted",
+        section="2",
+        level=Level.MUST,
+        steps=(Send(header),),
+        accept=(),
+    )
+
+
+def _greeted(transcript: Transcript) -> bool:
+    pieces = ((event.at, event.data) for event in transcript.events if event.kind == "received")
+    replies = parse_replies(pieces)
+    return (
+        any(reply.code is not None for reply in replies) and replies[0].code is not None and replies[0].code // 100 == 2
+    )
+
+
+def _plight(target: Target, transcripts: Sequence[Transcript]) -> str:
+    """Say in one sentence why a target that greets nobody cannot be judged."""
+    where = f"{target.host}:{target.port}"
+    if all(transcript.ending is Ending.NEVER for transcript in transcripts):
+        return f"{where} cannot be reached ({transcripts[0].events[0].note}): is the server running, is the port right?"
+    source = f" from {target.trusted_source}" if target.trusted_source else ""
+    if all(transcript.ending is Ending.OPEN for transcript in transcripts):
+        waited = min(target.header_timeout, target.patience) + target.margin
+        return (
+            f"{where} stays silent after a valid header{source} (watched for {waited:.0f} s): is it an SMTP server, "
+            "and does it trust the address the header comes from?"
+        )
+    return (
+        f"{where} greets nobody, not even after a valid header{source}: is it an SMTP server, and does it expect PROXY "
+        "from that address?"
+    )
+
+
+async def preflight(target: Target) -> Preflight:
+    """Send one valid header of each version and see whether anybody answers, and what the answer shows."""
+    road = direct_roads(target)[Source.TRUSTED]
+    hasty = replace(target, header_timeout=min(target.header_timeout, target.patience))
+    cases = [_sane(version) for version in sorted(target.versions)]
+    transcripts = await asyncio.gather(*(drive(case, hasty, road, TcpWire(road)) for case in cases))
+    oracle = target.oracle
+    if oracle == "auto":
+        views = [
+            ORACLES["ehlo"](parse_replies((e.at, e.data) for e in transcript.events if e.kind == "received"))
+            for transcript in transcripts
+        ]
+        oracle = "ehlo" if any(views) else "none"
+    greeted = any(_greeted(transcript) for transcript in transcripts)
+    return Preflight(oracle, None if greeted else _plight(target, transcripts))
+
+
+def _in_words(view: View | None) -> str | None:
+    if view is None:
+        return None
+    return view.address if view.port is None else f"{view.address} {view.port}"
+
+
+def _outcome_record(outcome: Outcome | None) -> OutcomeRecord | None:
+    if outcome is None:
+        return None
+    return OutcomeRecord(
+        kind=outcome.kind,
+        address=outcome.view.address if outcome.view else None,
+        port=outcome.view.port if outcome.view else None,
+        code=outcome.code,
+        greeted=outcome.greeted,
+        after=None if outcome.after is None else round(outcome.after, 4),
+        text=str(outcome),
+    )
+
+
+def case_record(judged: Judged, reproduce: str) -> CaseRecord:
+    """Put one judged case into the words of the record."""
+    case, transcript = judged.case, judged.transcript
+    events = transcript.events if transcript else ()
+    return CaseRecord(
+        id=case.id,
+        title=case.title,
+        section=case.section,
+        level=case.level,
+        via=case.via,
+        source=case.source,
+        timing=case.timing,
+        accepts=list(dict.fromkeys(str(accept) for accept in case.accept)),
+        control=case.control,
+        verdict=judged.judgement.verdict,
+        outcome=_outcome_record(judged.judgement.outcome),
+        reason=judged.judgement.reason,
+        ending=transcript.ending if transcript else Ending.NEVER,
+        duration=round(transcript.duration, 4) if transcript else 0.0,
+        client=_in_words(transcript.client) if transcript else None,
+        peer=_in_words(transcript.peer) if transcript else None,
+        sent=transcript.sent.hex() if transcript else "",
+        received=transcript.received.hex() if transcript else "",
+        dropped=transcript.dropped if transcript else 0,
+        events=[EventRecord(at=round(e.at, 4), kind=e.kind, hex=e.data.hex(), note=e.note) for e in events],
+        reproduce=reproduce,
+    )
+
+
+def environment(haproxy: HAProxyRecord | None) -> Environment:
+    """Describe where this run takes place."""
+    return Environment(
+        proxyspec=proxyspec.__version__,
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
+        haproxy=haproxy,
+    )
+
+
+def target_record(target: Target, oracle: str) -> TargetRecord:
+    """Put the target profile into the words of the record."""
+    return TargetRecord(
+        url=target.url,
+        header_timeout=target.header_timeout,
+        trusted_source=target.trusted_source,
+        untrusted_source=target.untrusted_source,
+        versions=sorted(target.versions),
+        oracle=oracle,
+    )
+
+
+def exit_code_of(verdicts: Sequence[Verdict], *, unjudgeable: bool, interrupted: bool) -> ExitCode:
+    """Return the first exit code that applies."""
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    if Verdict.ERROR in verdicts:
+        return ExitCode.HARNESS
+    if unjudgeable:
+        return ExitCode.UNJUDGEABLE
+    if all(verdict is Verdict.SKIP for verdict in verdicts):
+        return ExitCode.NOTHING
+    if Verdict.FAIL in verdicts or Verdict.UNTESTABLE in verdicts:
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+class Listener:
+    """What a run tells while it goes on; the base class keeps silent."""
+
+    def preflight(self, found: Preflight) -> None:
+        """The target can be judged, or not."""
+
+    def judged(self, record: CaseRecord) -> None:
+        """One more verdict."""
+
+
+@dataclass(slots=True)
+class _Results:
+    records: list[CaseRecord]
+    oracle: str = "none"
+    unjudgeable: str | None = None
+    interrupted: bool = False
+
+
+def _unjudged(case: Case, reason: str) -> Judged:
+    return Judged(case, None, Judgement(Verdict.UNTESTABLE, None, reason))
+
+
+async def _run(
+    catalogue: Catalogue,
+    cases: tuple[Case, ...],
+    target: Target,
+    roads: Roads,
+    results: _Results,
+    report: Callable[[Judged], None],
+    listener: Listener,
+    parallel: int,
+) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        before = await preflight(target)
+        results.oracle, results.unjudgeable = before.oracle, before.unjudgeable
+        listener.preflight(before)
+        if before.unjudgeable is None:
+            await run_cases(Plan(catalogue, cases, target, roads, ORACLES[before.oracle], parallel), report)
+            after = await preflight(target)
+            if after.unjudgeable is not None:
+                results.unjudgeable = f"the target did not survive the run: {after.unjudgeable}"
+    except asyncio.CancelledError:
+        results.interrupted = True
+
+
+def conformance(
+    catalogue: Catalogue,
+    cases: tuple[Case, ...],
+    target: Target,
+    roads: Roads,
+    out: RunDirectory,
+    listener: Listener,
+    *,
+    haproxy: HAProxyRecord | None = None,
+    command: Sequence[str] | None = None,
+    parallel: int = 512,
+    reproduce: Callable[[Case], str] = lambda case: f"proxyspec run TARGET --case {case.id}",
+) -> ConformanceRun:
+    """Judge `target` by `cases` and write the record into `out`.
+
+    An interruption (Ctrl-C, SIGTERM) ends the run early; what was judged by then is recorded, the rest is UNTESTABLE.
+
+    Raises:
+        HarnessError: the run directory cannot be written.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    results = _Results([])
+
+    def report(judged: Judged) -> None:
+        record = case_record(judged, reproduce(judged.case))
+        results.records.append(record)
+        out.event("case-judged", record)
+        listener.judged(record)
+
+    out.event("run-started", {"id": out.id, "kind": "conformance", "target": target.url, "cases": len(cases)})
+    asyncio.run(_run(catalogue, cases, target, roads, results, report, listener, parallel))
+    done = {record.id for record in results.records}
+    reason = results.unjudgeable or "the run was interrupted before this case had its verdict"
+    for case in cases:
+        if case.id not in done:
+            report(_unjudged(case, reason))
+    order = {case.id: place for place, case in enumerate(cases)}
+    records = sorted(results.records, key=lambda record: order[record.id])
+    code = exit_code_of(
+        [record.verdict for record in records],
+        unjudgeable=results.unjudgeable is not None,
+        interrupted=results.interrupted,
+    )
+    run = ConformanceRun(
+        id=out.id,
+        started=started,
+        duration=round(time.monotonic() - clock, 3),
+        status="interrupted" if results.interrupted else "complete",
+        command=list(sys.argv[1:] if command is None else command),
+        target=target_record(target, results.oracle),
+        environment=environment(haproxy),
+        exit_code=code,
+        unjudgeable=results.unjudgeable,
+        cases=records,
+    )
+    out.record(run)
+    out.event("run-finished", {"exit_code": int(code), "status": run.status, "duration": run.duration})
+    return run

@@ -1,0 +1,416 @@
+"""The words of a run: cases, steps, transcripts, outcomes and verdicts, as frozen data.
+
+Nothing here does I/O. Times are seconds; a transcript's times count from the moment its connection was established.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+__all__ = [
+    "Accept",
+    "Case",
+    "Catalogue",
+    "Ending",
+    "Event",
+    "EventKind",
+    "HalfClose",
+    "Judgement",
+    "Level",
+    "Outcome",
+    "OutcomeKind",
+    "Pause",
+    "Send",
+    "Source",
+    "Step",
+    "Target",
+    "Timing",
+    "Transcript",
+    "Verdict",
+    "Via",
+    "View",
+    "WatchCheck",
+    "Who",
+]
+
+
+class Level(enum.StrEnum):
+    """How strongly the text speaks; decides what a violation is worth."""
+
+    MUST = "MUST"
+    SHOULD = "SHOULD"
+    MAY = "MAY"
+    #: Follows from the grammar or from RFC 5321 without a verb of its own.
+    IMPLIED = "IMPLIED"
+    #: A security invariant of the deployment, not of the text.
+    SECURITY = "SECURITY"
+    #: The text allows several behaviours or contradicts itself: recorded, never scored.
+    EITHER = "EITHER"
+
+
+class Source(enum.StrEnum):
+    """Which of the target's peers the connection plays."""
+
+    TRUSTED = "trusted"
+    UNTRUSTED = "untrusted"
+
+
+class Via(enum.StrEnum):
+    """The road a connection takes to the target."""
+
+    DIRECT = "direct"
+    #: HAProxy adds the header; the case is an ordinary SMTP client.
+    RELAY_V1 = "relay-v1"
+    RELAY_V2 = "relay-v2"
+    #: HAProxy takes the case's header with `accept-proxy` and writes its own.
+    CHAIN_V1 = "chain-v1"
+    CHAIN_V2 = "chain-v2"
+    #: No connection of ours: what HAProxy's own health checks of the target find.
+    CHECK = "check"
+
+
+class Timing(enum.StrEnum):
+    """When a rejection has to come."""
+
+    ANY = "any"
+    #: Within a second of the last byte sent; later is a warning (section 2.1, "as soon as possible").
+    PROMPT = "prompt"
+    #: Not before the least deadline of section 2 (3 s, or the declared one if shorter).
+    AT_DEADLINE = "deadline"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write these bytes as one segment (the socket has TCP_NODELAY)."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Keep quiet for `seconds` plus `timeouts` times the target's header deadline; what arrives is recorded."""
+
+    seconds: float = 0.0
+    timeouts: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HalfClose:
+    """Send FIN and go on reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchCheck:
+    """Wait for HAProxy's verdict on its health check `name` of the target."""
+
+    name: str
+
+
+Step = Send | Pause | HalfClose | WatchCheck
+
+
+class OutcomeKind(enum.StrEnum):
+    """What happened on one connection. FIN and RST are the same outcome; which one is recorded beside it."""
+
+    #: A session ran with an address other than the TCP peer's.
+    ACCEPTED_PROXIED = "accepted-proxied"
+    #: A session ran with the TCP peer's own address.
+    ACCEPTED_REAL = "accepted-real"
+    #: A session ran; no oracle told whose address it had.
+    ACCEPTED_UNSEEN = "accepted-unseen"
+    REJECTED_SILENT = "rejected-silent"
+    REJECTED_REPLY = "rejected-reply"
+    #: Header bytes were answered as if they were SMTP commands.
+    TREATED_AS_SMTP = "treated-as-smtp"
+    #: The greeting came before the header was complete.
+    SPOKE_FIRST = "spoke-first"
+    #: The connection was still open, without a session, when the deadline and its margin had passed.
+    HUNG = "hung"
+    TARGET_DOWN = "target-down"
+    CHECK_UP = "check-up"
+    CHECK_DOWN = "check-down"
+
+
+REJECTED = frozenset({OutcomeKind.REJECTED_SILENT, OutcomeKind.REJECTED_REPLY})
+ACCEPTED = frozenset({OutcomeKind.ACCEPTED_PROXIED, OutcomeKind.ACCEPTED_REAL, OutcomeKind.ACCEPTED_UNSEEN})
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Whom the target believes to be talking to; `address` in canonical text form."""
+
+    address: str
+    port: int | None = None
+
+    @classmethod
+    def of(cls, address: str, port: int | None = None) -> View:
+        """Build a view from an address in any legal spelling.
+
+        Raises:
+            ValueError: `address` is not an IP address.
+        """
+        return cls(str(ipaddress.ip_address(address.removeprefix("IPv6:"))), port)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happened, with the view for accepted sessions and the reply code for refused ones."""
+
+    kind: OutcomeKind
+    view: View | None = None
+    code: int | None = None
+    #: Seconds from the last byte of the case's own steps to the rejection, if there was one.
+    after: float | None = None
+    #: A 220 went out although no usable session followed.
+    greeted: bool = False
+
+    def __str__(self) -> str:
+        """Name the outcome as reports show it: `accepted-proxied 192.0.2.1`, `rejected-reply 421`."""
+        extra = self.view.address if self.view else str(self.code) if self.code is not None else ""
+        return f"{self.kind} {extra}".strip()
+
+
+class Who(enum.StrEnum):
+    """Addresses known only once the connection is there."""
+
+    #: The TCP peer the target sees: the harness itself, or HAProxy.
+    PEER = "peer"
+    #: The end of the connection the harness holds, seen through HAProxy.
+    CLIENT = "client"
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """One acceptable outcome: a kind, for sessions whose address, for replies which class of code."""
+
+    kind: OutcomeKind
+    #: A literal address, or one that is known at run time.
+    address: str | Who | None = None
+    #: First digit of the reply code; None takes any.
+    code_class: int | None = None
+
+    def __str__(self) -> str:
+        """Say it in words, for reports."""
+        extra = f" {self.address}" if self.address is not None else f" {self.code_class}xx" if self.code_class else ""
+        return f"{self.kind}{extra}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One behaviour to judge, as data. Its id is its module's name and its own: `v1/port/leading-zero`."""
+
+    id: str
+    #: One sentence: what a conformant receiver does.
+    title: str
+    #: Section of the PROXY protocol text, or an RFC with its section.
+    section: str
+    level: Level
+    #: The header phase: everything up to the point where the header is (or never will be) complete.
+    steps: tuple[Step, ...]
+    #: Any of these conforms.
+    accept: tuple[Accept, ...]
+    #: The case that differs in one field and must be accepted in the same run.
+    control: str | None = None
+    source: Source = Source.TRUSTED
+    via: Via = Via.DIRECT
+    timing: Timing = Timing.ANY
+    #: Header versions the target must speak for this case to apply; others are SKIP.
+    versions: frozenset[int] = frozenset()
+    #: Byte strings that must not occur in anything the target says.
+    forbid: tuple[bytes, ...] = ()
+    #: SMTP lines sent one by one once the session runs, before the probe's last EHLO.
+    commands: tuple[bytes, ...] = ()
+    #: Replies the steps themselves ask for (commands pipelined behind the header), beyond the greeting.
+    extra_replies: int = 0
+    #: Error replies the case provokes on purpose (a second header is an unknown command); more are the header's.
+    expected_errors: int = 0
+    #: Known to last until the target's header deadline.
+    waits: bool = False
+
+    @property
+    def header(self) -> bytes:
+        """All bytes the case's own steps send, in order."""
+        return b"".join(step.data for step in self.steps if isinstance(step, Send))
+
+
+class EventKind(enum.StrEnum):
+    """One thing that happened on a connection."""
+
+    CONNECTED = "connected"
+    CONNECT_FAILED = "connect-failed"
+    SENT = "sent"
+    RECEIVED = "received"
+    #: The case's own steps are done; what follows is the probe.
+    STEPS_DONE = "steps-done"
+    CLIENT_FIN = "client-fin"
+    SERVER_FIN = "server-fin"
+    SERVER_RST = "server-rst"
+    #: The harness stopped waiting.
+    GAVE_UP = "gave-up"
+    #: Something learned outside the connection (HAProxy's health check).
+    OBSERVED = "observed"
+
+
+class Ending(enum.StrEnum):
+    """How the connection ended, as the harness saw it."""
+
+    FIN = "fin"
+    RST = "rst"
+    #: The harness closed first, the target's end was still open.
+    OPEN = "left-open"
+    NEVER = "never-connected"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a transcript; `at` in seconds since the connection was established."""
+
+    at: float
+    kind: EventKind
+    data: bytes = b""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Everything one connection did, in order."""
+
+    case_id: str
+    events: tuple[Event, ...]
+    #: Our end of the connection.
+    client: View | None = None
+    #: The TCP peer the target sees.
+    peer: View | None = None
+    #: Received bytes left out because the target sent more than a transcript holds.
+    dropped: int = 0
+
+    @property
+    def sent(self) -> bytes:
+        """Every byte the harness wrote."""
+        return b"".join(e.data for e in self.events if e.kind is EventKind.SENT)
+
+    @property
+    def received(self) -> bytes:
+        """Every byte the target wrote, up to the transcript's limit."""
+        return b"".join(e.data for e in self.events if e.kind is EventKind.RECEIVED)
+
+    def first(self, *kinds: EventKind) -> Event | None:
+        """Return the earliest event of one of these kinds."""
+        return next((e for e in self.events if e.kind in kinds), None)
+
+    @property
+    def ending(self) -> Ending:
+        """How it ended; the first end counts, since ours follows the target's."""
+        end = self.first(
+            EventKind.SERVER_FIN,
+            EventKind.SERVER_RST,
+            EventKind.GAVE_UP,
+            EventKind.CONNECT_FAILED,
+        )
+        if end is None:
+            return Ending.OPEN if self.first(EventKind.CONNECTED) else Ending.NEVER
+        return {
+            EventKind.SERVER_FIN: Ending.FIN,
+            EventKind.SERVER_RST: Ending.RST,
+            EventKind.GAVE_UP: Ending.OPEN,
+            EventKind.CONNECT_FAILED: Ending.NEVER,
+        }[end.kind]
+
+    @property
+    def duration(self) -> float:
+        """Seconds from connection to the last event."""
+        return self.events[-1].at if self.events else 0.0
+
+
+class Verdict(enum.StrEnum):
+    """What the text says of an outcome."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, no password
+    FAIL = "FAIL"
+    WARN = "WARN"
+    INFO = "INFO"
+    #: A prerequisite was missing; never green.
+    UNTESTABLE = "UNTESTABLE"
+    #: The target profile declares the feature absent.
+    SKIP = "SKIP"
+    #: The harness's own fault.
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on one case, with the reason in one sentence."""
+
+    verdict: Verdict
+    outcome: Outcome | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where the server is and what it declares of itself."""
+
+    host: str
+    port: int
+    #: The header deadline it declares, in seconds from accept.
+    header_timeout: float = 30.0
+    #: Local address of connections that play a trusted proxy; None leaves it to the system.
+    trusted_source: str | None = None
+    #: Local address of connections that play an unlisted peer; None: there is no such address.
+    untrusted_source: str | None = None
+    #: Header versions it declares.
+    versions: frozenset[int] = frozenset({1, 2})
+    #: Name of the oracle, or "auto".
+    oracle: str = "auto"
+    #: How long past the deadline a connection is watched, in seconds.
+    margin: float = 2.0
+    #: How long a greeting or reply may take in an accepted session, in seconds.
+    patience: float = 10.0
+
+    @property
+    def url(self) -> str:
+        """The target as the user wrote it, normalised."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"smtp://{host}:{self.port}"
+
+    @property
+    def give_up(self) -> float:
+        """Seconds after which a connection without a session counts as hung."""
+        return self.header_timeout + self.margin
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """An ordered set of cases with unique ids whose controls exist."""
+
+    cases: tuple[Case, ...]
+    _by_id: dict[str, Case] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_id: dict[str, Case] = {}
+        for case in self.cases:
+            if case.id in by_id:
+                raise ValueError(f"two cases are called {case.id}")
+            by_id[case.id] = case
+        for case in self.cases:
+            if case.control is not None and case.control not in by_id:
+                raise ValueError(f"case {case.id} names the control {case.control}, which does not exist")
+        object.__setattr__(self, "_by_id", by_id)
+
+    def __getitem__(self, case_id: str) -> Case:
+        return self._by_id[case_id]
+
+    def __contains__(self, case_id: object) -> bool:
+        return case_id in self._by_id
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def with_controls(self, cases: Iterable[Case]) -> tuple[Case, ...]:
+        """Return `cases` and the controls they name, each once, in catalogue order."""
+        wanted = {case.id for case in cases}
+        wanted |= {case.control for case in cases if case.control is not None}
+        return tuple(case for case in self.cases if case.id in wanted)

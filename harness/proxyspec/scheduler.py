@@ -1,0 +1,138 @@
+"""Runs many cases side by side, those that wait for the header deadline first, and judges each as soon as it can be.
+
+However many cases wait, all of them wait for the same deadline: a whole catalogue takes about one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from proxyspec.driver import CheckWatcher, drive, watch
+from proxyspec.judge import judge
+from proxyspec.model import Case, Catalogue, Judgement, Source, Target, Transcript, Verdict, Via
+from proxyspec.oracle import Oracle
+from proxyspec.wire import Road, TcpWire, Wire
+
+__all__ = ["Judged", "Plan", "Roads", "run_cases"]
+
+#: Connections begun per second: above the rate of a listen queue that is being served, far below a flood.
+START_RATE = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Roads:
+    """Where each kind of connection goes; a road that is missing makes its cases SKIP with `missing`'s reason."""
+
+    direct: Mapping[Source, Road]
+    via: Mapping[Via, Road]
+    watcher: CheckWatcher | None = None
+
+    def of(self, case: Case) -> Road | None:
+        """Return the road of `case`, or None if there is none."""
+        return self.direct.get(case.source) if case.via is Via.DIRECT else self.via.get(case.via)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All a wave of cases needs."""
+
+    catalogue: Catalogue
+    cases: tuple[Case, ...]
+    target: Target
+    roads: Roads
+    oracle: Oracle
+    #: Connections at once.
+    parallel: int = 512
+    connect: Callable[[Road], Wire] = TcpWire
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A case with its transcript (None if it did not run) and its verdict."""
+
+    case: Case
+    transcript: Transcript | None
+    judgement: Judgement
+
+
+def _not_run(case: Case, plan: Plan) -> Judgement | None:
+    """Say why `case` does not apply, or None if it does."""
+    if not case.versions <= plan.target.versions:
+        missing = ", ".join(str(version) for version in sorted(case.versions - plan.target.versions))
+        return Judgement(Verdict.SKIP, None, f"the target declares that it does not speak version {missing}")
+    if case.via is Via.CHECK:
+        if plan.roads.watcher is None:
+            return Judgement(Verdict.SKIP, None, "no HAProxy stands in front of the target in this run")
+    elif plan.roads.of(case) is None:
+        if case.source is Source.UNTRUSTED:
+            return Judgement(Verdict.SKIP, None, "no address is declared that the target does not trust")
+        return Judgement(Verdict.SKIP, None, "no HAProxy stands in front of the target in this run")
+    return None
+
+
+class _Wave:
+    def __init__(self, plan: Plan, report: Callable[[Judged], None]) -> None:
+        self._plan = plan
+        self._report = report
+        self._transcripts: dict[str, Transcript] = {}
+        self._waiting_for: dict[str, list[Case]] = {}
+        self._running: frozenset[str] = frozenset()
+        self._broken: set[str] = set()
+        self._slots = asyncio.Semaphore(plan.parallel)
+
+    async def _transcribe(self, case: Case) -> Transcript:
+        if case.via is Via.CHECK:
+            assert self._plan.roads.watcher is not None
+            return await watch(case, self._plan.roads.watcher)
+        road = self._plan.roads.of(case)
+        assert road is not None
+        return await drive(case, self._plan.target, road, self._plan.connect(road))
+
+    async def _run(self, case: Case, delay: float) -> None:
+        await asyncio.sleep(delay)
+        async with self._slots:
+            try:
+                self._transcripts[case.id] = await self._transcribe(case)
+            except Exception as error:  # noqa: BLE001 - our own fault in one case must not take the others with it
+                self._broken.add(case.id)
+                reason = f"the harness failed: {type(error).__name__}: {error}"
+                self._report(Judged(case, None, Judgement(Verdict.ERROR, None, reason)))
+            else:
+                self._settle(case)
+        for dependent in self._waiting_for.pop(case.id, ()):
+            self._settle(dependent)
+
+    def _settle(self, case: Case) -> None:
+        """Judge `case` if its control is there too, or leave it to the control's end."""
+        plan = self._plan
+        control = plan.catalogue[case.control] if case.control is not None else None
+        if control is not None and control.id in self._running - self._transcripts.keys() - self._broken:
+            self._waiting_for.setdefault(control.id, []).append(case)
+            return
+        beside = self._transcripts.get(control.id) if control is not None else None
+        judgement = judge(case, self._transcripts[case.id], beside, control, plan.target, plan.oracle)
+        self._report(Judged(case, self._transcripts[case.id], judgement))
+
+    async def run(self) -> None:
+        """Start every case that applies, waiting ones first, paced; return when all are judged."""
+        runnable = []
+        for case in sorted(self._plan.cases, key=lambda case: not case.waits):
+            reason = _not_run(case, self._plan)
+            if reason is not None:
+                self._report(Judged(case, None, reason))
+            else:
+                runnable.append(case)
+        self._running = frozenset(case.id for case in runnable)
+        async with asyncio.TaskGroup() as group:
+            for place, case in enumerate(runnable):
+                group.create_task(self._run(case, place / START_RATE))
+
+
+async def run_cases(plan: Plan, report: Callable[[Judged], None]) -> None:
+    """Run every case of `plan` and call `report` once for each, as verdicts come in.
+
+    If cancelled, every connection is closed before the cancellation goes on; cases without a verdict are not reported.
+    """
+    await _Wave(plan, report).run()

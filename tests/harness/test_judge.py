@@ -1,0 +1,252 @@
+"""The judge, given transcripts by hand: what happened, and what the text says of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from proxyspec.casebook import REAL, REFUSED, SOFT_REFUSED, proxied
+from proxyspec.judge import judge, outcome_of
+from proxyspec.model import (
+    Accept,
+    Case,
+    Event,
+    EventKind,
+    Judgement,
+    Level,
+    Outcome,
+    OutcomeKind,
+    Send,
+    Source,
+    Target,
+    Timing,
+    Transcript,
+    Verdict,
+    Via,
+    View,
+    Who,
+)
+from proxyspec.oracle import ehlo_oracle, no_oracle
+
+K = EventKind
+ME = View("127.0.0.1", 40000)
+TARGET = Target(host="127.0.0.1", port=25)
+GOOD = Case(id="c/good", title="t", section="2", level=Level.MUST, steps=(Send(b"GOOD"),), accept=proxied())
+BAD = replace(GOOD, id="c/bad", steps=(Send(b"BAD"),), accept=REFUSED, control="c/good")
+
+
+def seen(*events: tuple[float, EventKind, bytes] | tuple[float, EventKind], client: View | None = ME) -> Transcript:
+    """A transcript that begins with the connection and the case's own bytes."""
+    rows = [Event(0.0, K.CONNECTED), Event(0.0, K.SENT, b"BAD"), Event(0.001, K.STEPS_DONE)]
+    rows += [Event(*event) for event in events]
+    return Transcript("c/bad", tuple(rows), client, client)
+
+
+def session(address: str, *, greeting: float = 0.01) -> Transcript:
+    hello = f"250-mx Hello probe [{address}]\r\n250 HELP\r\n".encode()
+    return seen(
+        (greeting, K.RECEIVED, b"220 mx\r\n"),
+        (0.02, K.SENT, b"EHLO a\r\n"),
+        (0.03, K.RECEIVED, hello),
+        (0.04, K.SENT, b"EHLO b\r\n"),
+        (0.05, K.RECEIVED, hello),
+        (0.06, K.SENT, b"QUIT\r\n"),
+        (0.07, K.RECEIVED, b"221 bye\r\n"),
+        (0.07, K.SERVER_FIN),
+    )
+
+
+PROXIED = session("192.0.2.1")
+REFUSED_421 = seen((0.2, K.RECEIVED, b"421 no\r\n"), (0.2, K.SERVER_FIN))
+CLOSED = seen((0.2, K.SERVER_FIN))
+RESET = seen((0.2, K.SERVER_RST))
+SILENT = seen((32.0, K.GAVE_UP))
+AS_SMTP = seen(
+    (0.01, K.RECEIVED, b"220 mx\r\n500 what?\r\n"),
+    (0.02, K.SENT, b"EHLO a\r\n"),
+    (0.03, K.RECEIVED, b"250 mx\r\n"),
+    (0.04, K.RECEIVED, b"250 mx\r\n"),
+    (0.05, K.RECEIVED, b"221 bye\r\n"),
+    (0.05, K.SERVER_FIN),
+)
+GREETED_THEN_REFUSED = seen((0.01, K.RECEIVED, b"220 mx\r\n421 not you\r\n"), (0.02, K.SERVER_FIN))
+UNREACHABLE = Transcript("c/bad", (Event(0.0, K.CONNECT_FAILED, b"", "refused"),))
+
+
+@pytest.mark.parametrize(
+    ("transcript", "outcome"),
+    [
+        (PROXIED, Outcome(OutcomeKind.ACCEPTED_PROXIED, view=View("192.0.2.1"))),
+        (session("127.0.0.1"), Outcome(OutcomeKind.ACCEPTED_REAL, view=View("127.0.0.1"))),
+        (session("IPv6:2001:DB8::1"), Outcome(OutcomeKind.ACCEPTED_PROXIED, view=View("2001:db8::1"))),
+        (session("no address"), Outcome(OutcomeKind.ACCEPTED_UNSEEN)),
+        (CLOSED, Outcome(OutcomeKind.REJECTED_SILENT, after=0.2)),
+        (RESET, Outcome(OutcomeKind.REJECTED_SILENT, after=0.2)),
+        (REFUSED_421, Outcome(OutcomeKind.REJECTED_REPLY, code=421, after=0.2)),
+        (seen((0.2, K.RECEIVED, b"SSH-2\r\n"), (0.2, K.SERVER_FIN)), Outcome(OutcomeKind.REJECTED_REPLY, after=0.2)),
+        (seen((0.2, K.RECEIVED, b"554 no\r\n"), (3.0, K.GAVE_UP)), Outcome(OutcomeKind.HUNG, code=554, after=0.2)),
+        (SILENT, Outcome(OutcomeKind.HUNG)),
+        (AS_SMTP, Outcome(OutcomeKind.TREATED_AS_SMTP, code=500, greeted=True)),
+        (GREETED_THEN_REFUSED, Outcome(OutcomeKind.REJECTED_REPLY, code=421, after=0.01, greeted=True)),
+        (UNREACHABLE, Outcome(OutcomeKind.TARGET_DOWN)),
+    ],
+)
+def test_what_happened(transcript: Transcript, outcome: Outcome) -> None:
+    assert outcome_of(BAD, transcript, ehlo_oracle) == outcome
+
+
+def test_a_banner_before_the_last_byte_of_the_header_is_speaking_first() -> None:
+    early = Transcript(
+        "c/bad",
+        (
+            Event(0, K.CONNECTED),
+            Event(0.5, K.RECEIVED, b"220 mx\r\n"),
+            Event(2, K.SENT, b"BAD"),
+            Event(2, K.STEPS_DONE),
+        ),
+        ME,
+        ME,
+    )
+    assert outcome_of(BAD, early, ehlo_oracle).kind is OutcomeKind.SPOKE_FIRST
+    unlisted = replace(BAD, source=Source.UNTRUSTED)
+    assert outcome_of(unlisted, early, ehlo_oracle).kind is not OutcomeKind.SPOKE_FIRST
+    relayed = replace(BAD, via=Via.RELAY_V1)
+    assert outcome_of(relayed, early, ehlo_oracle).kind is not OutcomeKind.SPOKE_FIRST
+
+
+def test_an_address_that_changes_in_mid_session_is_the_one_that_counts() -> None:
+    first, last = b"250 mx [192.0.2.1]\r\n", b"250 mx [198.51.100.9]\r\n"
+    changed = seen(
+        (0.01, K.RECEIVED, b"220 mx\r\n"), (0.02, K.RECEIVED, first), (0.03, K.RECEIVED, last), (1, K.SERVER_FIN)
+    )
+    assert outcome_of(GOOD, changed, ehlo_oracle).view == View("198.51.100.9")
+
+
+def test_health_checks_have_outcomes_of_their_own() -> None:
+    up = Transcript("c/bad", (Event(0, K.OBSERVED, b"", "up: L7OK"),))
+    down = Transcript("c/bad", (Event(0, K.OBSERVED, b"", "down: L7TOUT"),))
+    assert outcome_of(BAD, up, ehlo_oracle).kind is OutcomeKind.CHECK_UP
+    assert outcome_of(BAD, down, ehlo_oracle).kind is OutcomeKind.CHECK_DOWN
+
+
+def verdict(case: Case, transcript: Transcript, control: Transcript | None = PROXIED) -> Judgement:
+    return judge(case, transcript, control, GOOD if control is not None else None, TARGET, ehlo_oracle)
+
+
+@pytest.mark.parametrize("transcript", [CLOSED, RESET, REFUSED_421])
+def test_every_kind_of_refusal_passes_if_the_control_was_accepted(transcript: Transcript) -> None:
+    assert verdict(BAD, transcript).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    "transcript", [PROXIED, session("127.0.0.1"), session("?"), SILENT, AS_SMTP, GREETED_THEN_REFUSED]
+)
+def test_what_is_no_refusal_fails(transcript: Transcript) -> None:
+    assert verdict(BAD, transcript).verdict is Verdict.FAIL
+
+
+def test_a_target_that_hangs_up_on_everybody_passes_nothing() -> None:
+    judged = verdict(BAD, CLOSED, CLOSED)
+    assert judged.verdict is Verdict.UNTESTABLE
+    assert "c/good" in judged.reason
+    assert verdict(BAD, CLOSED, None).verdict is Verdict.UNTESTABLE
+    assert verdict(GOOD, CLOSED).verdict is Verdict.FAIL
+
+
+def test_an_accepted_bad_header_fails_even_without_its_control() -> None:
+    assert verdict(BAD, PROXIED, CLOSED).verdict is Verdict.FAIL
+
+
+def test_an_unreachable_target_is_untestable() -> None:
+    assert verdict(GOOD, UNREACHABLE).verdict is Verdict.UNTESTABLE
+
+
+def test_the_right_session_with_the_wrong_address_fails() -> None:
+    assert verdict(GOOD, PROXIED).verdict is Verdict.PASS
+    assert verdict(GOOD, session("192.0.2.2")).verdict is Verdict.FAIL
+    assert verdict(GOOD, session("127.0.0.1")).verdict is Verdict.FAIL
+
+
+def test_addresses_known_at_run_time() -> None:
+    real = replace(GOOD, accept=REAL)
+    assert verdict(real, session("127.0.0.1")).verdict is Verdict.PASS
+    assert verdict(real, PROXIED).verdict is Verdict.FAIL
+    relayed = replace(GOOD, via=Via.RELAY_V1, accept=proxied(Who.CLIENT))
+    through = replace(session("127.0.0.7"), client=View("127.0.0.7", 5), peer=View("127.0.0.1"))
+    assert verdict(relayed, through).verdict is Verdict.PASS
+    assert verdict(relayed, replace(through, client=View("127.0.0.8", 5))).verdict is Verdict.FAIL
+
+
+def test_without_an_oracle_addresses_are_missing_coverage() -> None:
+    blind = judge(GOOD, PROXIED, None, None, TARGET, no_oracle)
+    assert blind.verdict is Verdict.UNTESTABLE
+    assert "oracle" in blind.reason
+    assert judge(BAD, PROXIED, PROXIED, GOOD, TARGET, no_oracle).verdict is Verdict.FAIL
+    assert judge(BAD, CLOSED, PROXIED, GOOD, TARGET, no_oracle).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        (Level.MUST, Verdict.FAIL),
+        (Level.SECURITY, Verdict.FAIL),
+        (Level.IMPLIED, Verdict.FAIL),
+        (Level.SHOULD, Verdict.WARN),
+        (Level.MAY, Verdict.INFO),
+        (Level.EITHER, Verdict.FAIL),
+    ],
+)
+def test_what_a_violation_is_worth(level: Level, expected: Verdict) -> None:
+    assert verdict(replace(BAD, level=level), PROXIED).verdict is expected
+
+
+def test_either_cases_record_what_happened() -> None:
+    either = replace(BAD, level=Level.EITHER, accept=(*REFUSED, *proxied()))
+    assert verdict(either, CLOSED).verdict is Verdict.INFO
+    assert verdict(either, PROXIED).verdict is Verdict.INFO
+    assert verdict(either, CLOSED, CLOSED).verdict is Verdict.UNTESTABLE
+
+
+def test_soft_refusals_are_4xx_or_silent() -> None:
+    soft = replace(BAD, accept=SOFT_REFUSED)
+    assert verdict(soft, REFUSED_421).verdict is Verdict.PASS
+    assert verdict(soft, CLOSED).verdict is Verdict.PASS
+    hard = seen((0.2, K.RECEIVED, b"554 no\r\n"), (0.2, K.SERVER_FIN))
+    assert verdict(soft, hard).verdict is Verdict.FAIL
+
+
+def test_a_late_refusal_is_a_warning_where_promptness_is_asked_for() -> None:
+    prompt = replace(BAD, timing=Timing.PROMPT)
+    assert verdict(prompt, CLOSED).verdict is Verdict.PASS
+    assert verdict(prompt, seen((30.0, K.SERVER_FIN))).verdict is Verdict.WARN
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"), [(30.0, Verdict.PASS), (12.0, Verdict.WARN), (1.0, Verdict.FAIL), (0.0, Verdict.FAIL)]
+)
+def test_the_deadline(moment: float, expected: Verdict) -> None:
+    waits = replace(BAD, timing=Timing.AT_DEADLINE)
+    assert verdict(waits, seen((moment, K.SERVER_FIN))).verdict is expected
+
+
+def test_forbidden_bytes_fail_whatever_else_happened() -> None:
+    strict = replace(BAD, forbid=(b"secret",))
+    assert verdict(strict, REFUSED_421).verdict is Verdict.PASS
+    echo = seen((0.2, K.RECEIVED, b"421 what is secret?\r\n"), (0.2, K.SERVER_FIN))
+    assert verdict(strict, echo).verdict is Verdict.FAIL
+
+
+def test_provoked_errors_are_not_the_headers() -> None:
+    second = replace(BAD, accept=(*proxied(), *REFUSED), expected_errors=1)
+    rows = list(PROXIED.events)
+    rows.insert(4, Event(0.015, K.RECEIVED, b"503 again?\r\n"))
+    once = replace(PROXIED, events=tuple(rows))
+    assert verdict(second, once).verdict is Verdict.PASS
+    assert verdict(replace(second, expected_errors=0), once).verdict is Verdict.FAIL
+
+
+def test_treated_as_smtp_conforms_where_a_case_says_so() -> None:
+    unlisted = replace(BAD, source=Source.UNTRUSTED, accept=(*REFUSED, Accept(OutcomeKind.TREATED_AS_SMTP)))
+    assert verdict(unlisted, AS_SMTP).verdict is Verdict.PASS
+    assert verdict(unlisted, GREETED_THEN_REFUSED).verdict is Verdict.PASS
+    assert verdict(unlisted, PROXIED).verdict is Verdict.FAIL

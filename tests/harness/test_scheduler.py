@@ -1,0 +1,166 @@
+"""Many cases side by side: one deadline in all, controls paired, faults contained."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from proxyspec.casebook import REFUSED, Chapter, catalogue_of, proxied
+from proxyspec.model import Source, Target, Verdict, Via, View
+from proxyspec.oracle import ehlo_oracle
+from proxyspec.scheduler import Judged, Plan, Roads, run_cases
+from proxyspec.wire import Road, Wire
+
+from .scripted_wire import ScriptedWire, smtp_server
+from .virtual_time import run_virtually
+
+GOOD = b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 25\r\n"
+TARGET = Target(host="127.0.0.1", port=25)
+ROADS = Roads({Source.TRUSTED: Road("127.0.0.1", 25)}, {})
+
+
+def takes_good(received: bytes) -> tuple[int, str] | None:
+    return (len(GOOD), "192.0.2.1") if received.startswith(GOOD) else None
+
+
+def waiting_server(road: Road) -> Wire:
+    """Takes one header and lets everything else wait for the deadline."""
+    return ScriptedWire(smtp_server(takes_good))
+
+
+def plan(chapter: Chapter, **changes: object) -> Plan:
+    catalogue = catalogue_of([chapter])
+    base = Plan(catalogue, catalogue.cases, TARGET, ROADS, ehlo_oracle, connect=waiting_server)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def run(plan: Plan) -> tuple[dict[str, Judged], float]:
+    judged: list[Judged] = []
+
+    async def main() -> float:
+        await run_cases(plan, judged.append)
+        return asyncio.get_running_loop().time()
+
+    took = run_virtually(main())
+    assert len({one.case.id for one in judged}) == len(judged), "a case was reported twice"
+    return {one.case.id: one for one in judged}, took
+
+
+def test_any_number_of_waiting_cases_takes_one_deadline() -> None:
+    chapter = Chapter("c", section="2", control="c/good")
+    chapter.accepts("good", GOOD, "t")
+    for number in range(300):
+        chapter.rejects(f"bad-{number}", b"bad", "t", waits=True)
+    judged, took = run(plan(chapter))
+    assert len(judged) == 301
+    assert {one.judgement.verdict for one in judged.values()} == {Verdict.PASS}
+    assert took < 1.1 * TARGET.header_timeout
+
+
+def test_a_case_is_judged_beside_its_control_whichever_ends_first() -> None:
+    chapter = Chapter("c", section="2", control="c/slow")
+    chapter.add("slow", b"never good", "t", (*REFUSED, *proxied()))
+    chapter.rejects("quick", b"bad", "t")
+    judged, _ = run(plan(chapter))
+    assert judged["c/quick"].judgement.verdict is Verdict.UNTESTABLE
+    assert "c/slow" in judged["c/quick"].judgement.reason
+
+
+def test_a_fault_of_the_harness_is_one_error_and_spares_the_rest() -> None:
+    chapter = Chapter("c", section="2", control="c/good")
+    chapter.accepts("good", GOOD, "t")
+    chapter.rejects("bad", b"bad", "t")
+
+    def broken_for_good(road: Road) -> Wire:
+        wire = waiting_server(road)
+        assert isinstance(wire, ScriptedWire)
+        plain = wire.send
+
+        async def send(data: bytes) -> None:
+            if data == GOOD:
+                raise RuntimeError("boom")
+            await plain(data)
+
+        wire.send = send  # type: ignore[method-assign]
+        return wire
+
+    judged, _ = run(plan(chapter, connect=broken_for_good))
+    assert judged["c/good"].judgement.verdict is Verdict.ERROR
+    assert "RuntimeError: boom" in judged["c/good"].judgement.reason
+    assert judged["c/bad"].judgement.verdict is Verdict.UNTESTABLE
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"versions": frozenset({2})}, "version 2"),
+        ({"source": Source.UNTRUSTED}, "trust"),
+        ({"via": Via.CHAIN_V1}, "HAProxy"),
+    ],
+)
+def test_what_does_not_apply_is_skipped_with_its_reason(options: dict[str, object], word: str) -> None:
+    chapter = Chapter("c", section="2")
+    chapter.add("case", GOOD, "t", proxied(), **options)  # type: ignore[arg-type]
+    judged, took = run(plan(chapter, target=replace(TARGET, versions=frozenset({1}))))
+    assert judged["c/case"].judgement.verdict is Verdict.SKIP
+    assert word in judged["c/case"].judgement.reason
+    assert took == 0
+
+
+def test_a_skipped_control_is_not_waited_for() -> None:
+    chapter = Chapter("c", section="2")
+    chapter.accepts("good", GOOD, "t", versions=frozenset({2}))
+    chapter.rejects("bad", b"bad", "t", control="c/good")
+    judged, _ = run(plan(chapter, target=replace(TARGET, versions=frozenset({1}))))
+    assert judged["c/bad"].judgement.verdict is Verdict.UNTESTABLE
+
+
+def test_health_checks_need_a_watcher() -> None:
+    chapter = Chapter("c", section="2")
+    chapter.check("up", "check-smtp-v1", "t", up=True)
+    judged, _ = run(plan(chapter))
+    assert judged["c/up"].judgement.verdict is Verdict.SKIP
+
+    class Down:
+        up = False
+        text = "L7TOUT"
+
+    async def watcher(name: str) -> Down:
+        return Down()
+
+    judged, _ = run(plan(chapter, roads=Roads({}, {}, watcher)))
+    assert judged["c/up"].judgement.verdict is Verdict.FAIL
+
+
+def test_cancelling_closes_every_connection() -> None:
+    chapter = Chapter("c", section="2")
+    for number in range(20):
+        chapter.rejects(f"bad-{number}", b"bad", "t", control=None)
+    wires: list[ScriptedWire] = []
+
+    def remembered(road: Road) -> Wire:
+        wires.append(ScriptedWire(smtp_server(takes_good)))
+        return wires[-1]
+
+    async def main() -> None:
+        task = asyncio.create_task(run_cases(plan(chapter, connect=remembered), lambda judged: None))
+        await asyncio.sleep(5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run_virtually(main())
+    assert len(wires) == 20
+    assert all(wire.closed for wire in wires)
+
+
+def test_the_oracle_reads_the_peer_of_the_road() -> None:
+    chapter = Chapter("c", section="2")
+    chapter.accepts_real("local", GOOD, "t")
+    road = Road("127.0.0.1", 25, None, "192.0.2.1")
+    judged, _ = run(plan(chapter, roads=Roads({Source.TRUSTED: road}, {})))
+    assert judged["c/local"].judgement.verdict is Verdict.PASS
+    transcript = judged["c/local"].transcript
+    assert transcript is not None
+    assert transcript.peer == View("192.0.2.1")
