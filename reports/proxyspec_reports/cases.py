@@ -1,0 +1,218 @@
+"""One judged case as a reader sees it: what was sent, expected and got, with the bytes as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from proxyspec.model import Ending, EventKind, Source, Verdict, Via
+from proxyspec.records import CaseRecord, EventRecord, InvalidRun, TargetRecord
+
+from proxyspec_reports.byhand import by_hand
+from proxyspec_reports.hexdump import Annotate, HexDump, dump
+from proxyspec_reports.printable import show, show_bytes, show_lines
+
+__all__ = ["ENDINGS", "ROADS", "CaseView", "Control", "Moment", "case_view", "control_of"]
+
+ENDINGS: Mapping[Ending, str] = {
+    Ending.FIN: "server closed (FIN)",
+    Ending.RST: "server reset (RST)",
+    Ending.OPEN: "still open when proxyspec left",
+    Ending.NEVER: "never connected",
+}
+
+ROADS: Mapping[Via, str] = {
+    Via.DIRECT: "direct",
+    Via.RELAY_V1: "HAProxy adds v1",
+    Via.RELAY_V2: "HAProxy adds v2",
+    Via.CHAIN_V1: "HAProxy reads, sends v1",
+    Via.CHAIN_V2: "HAProxy reads, sends v2",
+    Via.CHECK: "HAProxy health check",
+}
+
+_PROXYSPEC, _SERVER, _NETWORK, _HAPROXY = "proxyspec", "server", "connection", "HAProxy"
+_DID: Mapping[EventKind, tuple[str, str]] = {
+    EventKind.CONNECTED: (_NETWORK, "established"),
+    EventKind.CONNECT_FAILED: (_NETWORK, "failed"),
+    EventKind.SENT: (_PROXYSPEC, "sent"),
+    EventKind.RECEIVED: (_SERVER, "sent"),
+    EventKind.STEPS_DONE: (_PROXYSPEC, "case's own steps done, probe follows"),
+    EventKind.CLIENT_FIN: (_PROXYSPEC, "closed (FIN)"),
+    EventKind.SERVER_FIN: (_SERVER, "closed (FIN)"),
+    EventKind.SERVER_RST: (_SERVER, "reset (RST)"),
+    EventKind.GAVE_UP: (_PROXYSPEC, "stopped waiting"),
+    EventKind.OBSERVED: (_HAPROXY, "reported"),
+}
+
+_SENT_LIMIT = 160
+_EVENT_LIMIT = 1024
+_SENTENCE_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One entry of the transcript; `share` places it on the case's own time line, 0 to 1."""
+
+    at: float
+    share: float
+    who: str
+    what: str
+    text: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The case that had to be accepted for this one to count; `anchor` is None if it did not run."""
+
+    id: str
+    anchor: str | None
+    verdict: Verdict | None
+    got: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    """One case, every text of it printable; durations in seconds."""
+
+    anchor: str
+    id: str
+    title: str
+    section: str
+    level: str
+    road: str
+    source: str
+    verdict: Verdict
+    sent: str
+    expected: tuple[str, ...]
+    got: str
+    reason: str
+    ending: str
+    duration: float
+    client: str
+    peer: str
+    dump: HexDump
+    probe_bytes: int
+    received: tuple[str, ...]
+    received_bytes: int
+    dropped: int
+    moments: tuple[Moment, ...]
+    control: Control | None
+    reproduce: str
+    by_hand: str | None
+
+    @property
+    def ran(self) -> bool:
+        """Whether anything happened between proxyspec and the server."""
+        return bool(self.moments)
+
+    @property
+    def group(self) -> str:
+        """First part of the id."""
+        return self.id.partition("/")[0]
+
+
+def case_view(
+    record: CaseRecord,
+    *,
+    anchor: str,
+    control: Control | None,
+    target: TargetRecord,
+    annotate: Annotate,
+) -> CaseView:
+    """Prepare one case.
+
+    Raises:
+        InvalidRun: bytes of the record are not hexadecimal; the message names the case and the field.
+    """
+    sent = _bytes(record, "sent", record.sent)
+    received = _bytes(record, "received", record.received)
+    segments = [
+        (event.at, _bytes(record, "events", event.hex))
+        for event in takewhile(lambda event: event.kind is not EventKind.STEPS_DONE, record.events)
+        if event.kind is EventKind.SENT
+    ]
+    own = b"".join(data for _, data in segments)
+    return CaseView(
+        anchor=anchor,
+        id=show(record.id, 200),
+        title=show(record.title, _SENTENCE_LIMIT),
+        section=_section(show(record.section, 200)),
+        level=str(record.level),
+        road=ROADS[record.via],
+        source=f"{record.source} peer",
+        verdict=record.verdict,
+        sent=show_bytes(own, _SENT_LIMIT) if own else "nothing",
+        expected=tuple(show(words, 200) for words in record.accepts),
+        got=_got(record),
+        reason=show(record.reason, _SENTENCE_LIMIT),
+        ending=ENDINGS[record.ending],
+        duration=record.duration,
+        client=show(record.client or "", 200),
+        peer=show(record.peer or "", 200),
+        dump=dump(own, annotate),
+        probe_bytes=max(len(sent) - len(own), 0),
+        received=show_lines(received),
+        received_bytes=len(received) + record.dropped,
+        dropped=record.dropped,
+        moments=_moments(record),
+        control=control,
+        reproduce=show(record.reproduce, _SENTENCE_LIMIT),
+        by_hand=_by_hand(record, segments, target),
+    )
+
+
+def control_of(record: CaseRecord, cases: Mapping[str, tuple[str, CaseRecord]]) -> Control | None:
+    """Look up the control of a case among the run's cases, which are given by id with their anchors."""
+    if record.control is None:
+        return None
+    if record.control not in cases:
+        return Control(show(record.control, 200), None, None, "did not run")
+    anchor, control = cases[record.control]
+    return Control(show(control.id, 200), anchor, control.verdict, _got(control))
+
+
+def _got(record: CaseRecord) -> str:
+    return show(record.outcome.text, 500) if record.outcome else "did not run"
+
+
+def _section(text: str) -> str:
+    return f"section {text}" if text[:1].isdigit() else text
+
+
+def _bytes(record: CaseRecord, field: str, digits: str) -> bytes:
+    try:
+        return bytes.fromhex(digits)
+    except ValueError as error:
+        raise InvalidRun(
+            f"case {show(record.id, 200)}: `{field}` holds {show(digits, 40)!r}, which is not hexadecimal; was the "
+            "record edited by hand? Run the case again."
+        ) from error
+
+
+def _moments(record: CaseRecord) -> tuple[Moment, ...]:
+    last = max((event.at for event in record.events), default=0.0)
+    return tuple(_moment(record, event, last) for event in record.events)
+
+
+def _moment(record: CaseRecord, event: EventRecord, last: float) -> Moment:
+    who, what = _DID[event.kind]
+    data = _bytes(record, "events", event.hex)
+    return Moment(
+        at=event.at,
+        share=min(max(event.at / last, 0.0), 1.0) if last > 0 else 0.0,
+        who=who,
+        what=f"{what} {len(data):,} byte{'' if len(data) == 1 else 's'}" if data else what,
+        text=show_bytes(data, _EVENT_LIMIT),
+        note=show(event.note, _SENTENCE_LIMIT),
+    )
+
+
+def _by_hand(record: CaseRecord, segments: Sequence[tuple[float, bytes]], target: TargetRecord) -> str | None:
+    # Through HAProxy the bytes go to a listener that is gone when the run is over.
+    if record.via is not Via.DIRECT or record.ending is Ending.NEVER:
+        return None
+    source = target.trusted_source if record.source is Source.TRUSTED else target.untrusted_source
+    line = by_hand(target.url, segments, source)
+    return None if line is None else show(line)

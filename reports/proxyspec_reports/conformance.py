@@ -1,0 +1,128 @@
+"""One conformance run as a reader sees it: what went wrong first, then every case by group."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from proxyspec.model import Verdict
+from proxyspec.records import ConformanceRun
+
+from proxyspec_reports.cases import CaseView, case_view, control_of
+from proxyspec_reports.facts import RunFacts, run_facts
+from proxyspec_reports.hexdump import Annotate
+from proxyspec_reports.printable import show
+
+__all__ = [
+    "MEANINGS",
+    "PROBLEMS",
+    "CaseGroup",
+    "ConformanceView",
+    "ProblemGroup",
+    "Tally",
+    "conformance_view",
+]
+
+#: What each verdict says, in the order in which reports name them.
+MEANINGS: Mapping[Verdict, str] = {
+    Verdict.FAIL: "the server broke a rule of the text",
+    Verdict.ERROR: "proxyspec itself failed on this case",
+    Verdict.WARN: "the server ignored advice (a SHOULD)",
+    Verdict.UNTESTABLE: "a prerequisite was missing: nothing is known, so it never counts as passed",
+    Verdict.PASS: "the server did what the text asks",
+    Verdict.INFO: "the text allows several behaviours: the one seen is recorded, not scored",
+    Verdict.SKIP: "the target declares the feature absent",
+}
+
+#: The verdicts a reader has to act on, most urgent first.
+PROBLEMS = (Verdict.FAIL, Verdict.ERROR, Verdict.WARN, Verdict.UNTESTABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many cases got a verdict; `share` of all cases and the shares `before` it, 0 to 1."""
+
+    verdict: Verdict
+    count: int
+    share: float
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemGroup:
+    """The cases of one verdict that call for action."""
+
+    verdict: Verdict
+    meaning: str
+    cases: tuple[CaseView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseGroup:
+    """All cases whose id begins alike."""
+
+    anchor: str
+    name: str
+    tallies: tuple[Tally, ...]
+    cases: tuple[CaseView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConformanceView:
+    """A run, its problems and its cases; `unjudgeable` says why the target could not be judged at all."""
+
+    facts: RunFacts
+    unjudgeable: str | None
+    total: int
+    tallies: tuple[Tally, ...]
+    problems: tuple[ProblemGroup, ...]
+    groups: tuple[CaseGroup, ...]
+
+
+def conformance_view(run: ConformanceRun, anchor: str, annotate: Annotate) -> ConformanceView:
+    """Prepare one run; element ids begin with `anchor`.
+
+    Raises:
+        InvalidRun: bytes of a case are not hexadecimal.
+    """
+    anchored = [(f"{anchor}-case-{number}", record) for number, record in enumerate(run.cases, 1)]
+    by_id = {record.id: (name, record) for name, record in anchored}
+    cases = tuple(
+        case_view(record, anchor=name, control=control_of(record, by_id), target=run.target, annotate=annotate)
+        for name, record in anchored
+    )
+    return ConformanceView(
+        facts=run_facts(run, anchor),
+        unjudgeable=None if run.unjudgeable is None else show(run.unjudgeable),
+        total=len(cases),
+        tallies=_tallies(cases),
+        problems=tuple(
+            ProblemGroup(verdict, MEANINGS[verdict], chosen)
+            for verdict in PROBLEMS
+            if (chosen := tuple(case for case in cases if case.verdict is verdict))
+        ),
+        groups=_groups(cases, anchor),
+    )
+
+
+def _tallies(cases: Iterable[CaseView]) -> tuple[Tally, ...]:
+    counts = Counter(case.verdict for case in cases)
+    total = counts.total()
+    tallies: list[Tally] = []
+    before = 0
+    for verdict in MEANINGS:
+        if counts[verdict]:
+            tallies.append(Tally(verdict, counts[verdict], counts[verdict] / total, before / total))
+            before += counts[verdict]
+    return tuple(tallies)
+
+
+def _groups(cases: Iterable[CaseView], anchor: str) -> tuple[CaseGroup, ...]:
+    by_name: dict[str, list[CaseView]] = {}
+    for case in cases:
+        by_name.setdefault(case.group, []).append(case)
+    return tuple(
+        CaseGroup(f"{anchor}-group-{number}", name, _tallies(members), tuple(members))
+        for number, (name, members) in enumerate(by_name.items(), 1)
+    )

@@ -1,0 +1,6 @@
+import proxyspec_reports
+
+
+def test_all_names_what_the_package_offers() -> None:
+    assert set(proxyspec_reports.__all__) == {"Annotate", "Annotation", "ReportView", "render_html", "view"}
+    assert all(hasattr(proxyspec_reports, name) for name in proxyspec_reports.__all__)
