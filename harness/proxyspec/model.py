@@ -411,6 +411,7 @@ class Catalogue:
 
     def with_controls(self, cases: Iterable[Case]) -> tuple[Case, ...]:
         """Return `cases` and the controls they name, each once, in catalogue order."""
-        wanted = {case.id for case in cases}
-        wanted |= {case.control for case in cases if case.control is not None}
+        wanted: set[str] = set()
+        for case in cases:
+            wanted |= {case.id} if case.control is None else {case.id, case.control}
         return tuple(case for case in self.cases if case.id in wanted)
