@@ -16,7 +16,7 @@ from proxyspec.rundir import RunDirectory
 from proxyspec.scheduler import Roads
 from proxyspec.wire import Road
 
-__all__ = ["CheckReport", "behind_haproxy"]
+__all__ = ["CheckReport", "behind_haproxy", "free_ports"]
 
 #: HAProxy listens and connects here; its containers share the host's network.
 HERE = "127.0.0.1"
@@ -63,7 +63,7 @@ def behind_haproxy(
             words are in the message.
     """
     # Imported here: this is the only road to Docker's client, and most runs need none.
-    from proxyspec_haproxy import (  # noqa: PLC0415
+    from proxyspec_haproxy import (
         FRONT_LISTENERS,
         FRONT_SERVER,
         HAProxyError,

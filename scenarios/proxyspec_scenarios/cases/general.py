@@ -12,7 +12,7 @@ _AS_SMTP = (Accept(OutcomeKind.TREATED_AS_SMTP),)
 _V2 = frozenset({2})
 _BOTH = frozenset({1, 2})
 
-accepts("header-before-banner", (Pause(2.0), Send(v1())), "The target is silent until the header is there")
+accepts("header-before-banner", (Pause(timeouts=1 / 15), Send(v1())), "The target is silent until the header is there")
 rejects(
     "deadline/silent",
     b"",

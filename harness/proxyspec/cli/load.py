@@ -1,0 +1,137 @@
+"""`proxyspec load`: drive a server with a Locust profile."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from proxyspec.cli.options import AllowOption, OutOption, TimeoutOption, TrustedOption
+from proxyspec.errors import ExitCode, UsageError
+from proxyspec.load.options import HeaderKind, LoadOptions, parse_duration
+from proxyspec.model import Target
+
+if TYPE_CHECKING:
+    from proxyspec.load.profiles import ProfileFile
+
+__all__ = ["load", "load_target"]
+
+
+def _folder() -> Path:
+    import proxyspec_scenarios.load
+
+    return Path(proxyspec_scenarios.load.__path__[0])
+
+
+def _profile(name: str) -> ProfileFile:
+    from proxyspec.load.profiles import find_profile
+
+    return find_profile(name, _folder())
+
+
+def _print_profiles() -> None:
+    from proxyspec.load.profiles import profiles_in
+
+    profiles = profiles_in(_folder())
+    width = max(len(profile.name) for profile in profiles)
+    for profile in profiles:
+        print(f"{profile.name:{width}}  {profile.summary}")
+
+
+def load_target(target: Target, out_dir: Path | None, options: LoadOptions) -> tuple[int, Path]:
+    """Load `target`, show it, and return the exit code and the run directory.
+
+    Raises:
+        UsageError: the profile or an expectation is none, or the run directory is in use.
+        HarnessError: Locust fails.
+    """
+    from rich.console import Console
+
+    from proxyspec.load.console import LoadConsole, print_load
+    from proxyspec.load.runner import run_load
+    from proxyspec.load.thresholds import parse_expectation
+    from proxyspec.rundir import RunDirectory
+
+    profile = _profile(options.profile)
+    for text in options.expect:
+        parse_expectation(text)
+    console = Console()
+    with RunDirectory.create("load", out_dir) as out:
+        console.print(f"profile {profile.name} against {target.url}", style="dim", highlight=False, markup=False)
+        with LoadConsole(console) as listener:
+            run = run_load(target, profile.path, options, out, listener)
+        print_load(console, run, listener.reason)
+        if run.status == "interrupted":
+            print("proxyspec: interrupted; what was measured so far is kept", file=sys.stderr)
+        console.print(f"{run.duration:.1f} s, run record: {out.path / 'run.json'}", highlight=False, markup=False)
+    return run.exit_code, out.path
+
+
+def load(
+    target: Annotated[
+        str | None, typer.Argument(metavar="TARGET", help="The server: smtp://HOST:PORT.", show_default=False)
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="A profile (see --list) or the path of a locustfile.")
+    ] = "throughput",
+    users: Annotated[int | None, typer.Option(metavar="N", help="Users at once; by default the profile's own.")] = None,
+    spawn_rate: Annotated[float | None, typer.Option(metavar="R", help="Users started per second.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="DURATION", help="Duration: 15, 15s, 2m, 1h.")] = None,
+    header: Annotated[
+        HeaderKind | None, typer.Option(help="What each connection begins with; by default the profile's own, v2.")
+    ] = None,
+    message_size: Annotated[int | None, typer.Option(metavar="BYTES", help="Size of each message.")] = None,
+    sender: Annotated[str | None, typer.Option(metavar="MAILBOX", help="Mailbox in MAIL FROM.")] = None,
+    recipient: Annotated[str | None, typer.Option(metavar="MAILBOX", help="Mailbox in RCPT TO.")] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXPR",
+            help="A threshold, for instance 'p99(header_to_banner) < 50ms'; replaces the profile's own of the same "
+            "measure; may be repeated.",
+        ),
+    ] = None,
+    out: OutOption = None,
+    header_timeout: TimeoutOption = 30.0,
+    trusted: TrustedOption = None,
+    allow_target: AllowOption = None,
+    *,
+    list_profiles: Annotated[bool, typer.Option("--list", help="List the profiles and leave.")] = False,
+) -> int:
+    """Drive a server with SMTP sessions and judge how it bears them.
+
+    Exit codes: 0 every threshold met, 1 one missed, 2 usage, 3 nothing could be measured, 4 the harness failed,
+    130 interrupted.
+
+    Examples:
+
+      proxyspec load smtp://127.0.0.1:2525 --users 50 --time 30s
+
+      proxyspec load smtp://127.0.0.1:2525 --header v1 --expect 'p99(header_to_banner) < 50ms'
+    """
+    if list_profiles:
+        _print_profiles()
+        return ExitCode.OK
+    if target is None:
+        raise UsageError("no target: write for instance proxyspec load smtp://127.0.0.1:2525")
+    from proxyspec.targets import make_target
+
+    options = LoadOptions(
+        profile=profile,
+        users=users,
+        spawn_rate=spawn_rate,
+        seconds=None if time is None else parse_duration(time),
+        header=header,
+        message_size=message_size,
+        sender=sender,
+        recipient=recipient,
+        expect=tuple(expect or ()),
+        allowed=tuple(allow_target or ()),
+    )
+    made = make_target(
+        target, allowed=options.allowed, header_timeout=header_timeout, trusted_source=trusted, oracle="none"
+    )
+    code, _ = load_target(made, out, options)
+    return ExitCode(code)
