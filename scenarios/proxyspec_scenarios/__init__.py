@@ -11,7 +11,6 @@ from functools import cache
 
 from proxyspec.casebook import Chapter, catalogue_of
 from proxyspec.model import Catalogue
-
 from proxyspec_scenarios import cases
 
 __all__ = ["catalogue"]

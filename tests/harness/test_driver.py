@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+
 from proxyspec.driver import FLOOD_LIMIT, TRANSCRIPT_LIMIT, drive, watch
 from proxyspec.model import (
     Case,

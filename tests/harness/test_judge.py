@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from proxyspec.casebook import REAL, REFUSED, SOFT_REFUSED, proxied
 from proxyspec.judge import judge, outcome_of
 from proxyspec.model import (

@@ -6,6 +6,7 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from proxyspec.replies import MAX_LINE, Reply, ReplyReader, parse_replies
 
 DIALOGUE = b"220 mx ESMTP\r\n250-mx Hello\r\n250-SIZE\r\n250 HELP\r\n500\r\nSSH-2.0\r\n421 4.4.2 bye\n"

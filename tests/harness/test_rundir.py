@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from proxyspec.errors import HarnessError, UsageError
 from proxyspec.records import ConformanceRun, InvalidRun, load_run, run_schema
 from proxyspec.rundir import RunDirectory

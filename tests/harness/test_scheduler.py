@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+
 from proxyspec.casebook import REFUSED, Chapter, catalogue_of, proxied
 from proxyspec.model import Source, Target, Verdict, Via, View
 from proxyspec.oracle import ehlo_oracle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.targets import make_target, parse_url
 

@@ -1,4 +1,5 @@
 import pytest
+
 from proxyspec.model import Ending, Verdict, Via
 from proxyspec.records import ConformanceRun, LoadRun, Threshold
 from proxyspec_reports.answer import Answer, NotJudged, Word, answer

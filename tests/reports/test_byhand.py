@@ -4,6 +4,7 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from proxyspec_reports.byhand import by_hand, printf_argument
 
 from .samples import BINARY, LINE

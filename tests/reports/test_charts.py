@@ -3,6 +3,7 @@ from xml.etree import ElementTree as ET
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from proxyspec_reports.charts import svg
 from proxyspec_reports.load import Line, Plot
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from proxyspec_reports import figures
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 import pytest
+
 from proxyspec.model import Verdict
 from proxyspec_reports import render_html, view
 from proxyspec_reports.charts import svg

@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+
 from proxyspec_reports.printable import show, show_bytes, show_lines
 
 

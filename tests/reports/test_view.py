@@ -1,4 +1,5 @@
 import pytest
+
 from proxyspec.model import Ending, EventKind, Source, Verdict, Via
 from proxyspec.records import CaseRecord, InvalidRun
 from proxyspec_reports import ReportView, view

@@ -4,6 +4,7 @@ import struct
 
 from hypothesis import settings
 from hypothesis import strategies as st
+
 from proxyspec.layers.v2 import SIGNATURE
 
 from .corpus import HEADERS

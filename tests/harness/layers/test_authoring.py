@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from proxyspec.layers import ProxyV2
 from proxyspec.layers.authoring import (
     Command,

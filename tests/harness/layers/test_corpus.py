@@ -3,8 +3,9 @@
 import ipaddress
 
 import pytest
-from proxyspec.layers import ProxyV1, ProxyV2, dissect
 from scapy.packet import Raw
+
+from proxyspec.layers import ProxyV1, ProxyV2, dissect
 
 from .corpus import HEADERS, LITERALS, Valid
 

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from proxyspec.layers.crc import checksum, fill
 
 from .strategies import UNHURRIED

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import example, given, settings
+
 from proxyspec.layers.authoring import crc32c, local, ssl, tlv, unknown, v1, v2
 from proxyspec.layers.decode import MAX_TLVS, MAX_VALUE, Field, describe
 

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.packet import Packet, Raw
+
 from proxyspec import layers
 from proxyspec.layers import TLV, TLVALPN, TLVCRC32C, TLVSSL, SSLSubTLV, SSLType, SSLVersion, TLVType
 from proxyspec.layers.tlv import split, well_formed
-from scapy.packet import Packet, Raw
 
 from .strategies import UNHURRIED
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from proxyspec.layers import ProxyV1
 from scapy.packet import Packet, Raw
+
+from proxyspec.layers import ProxyV1
 
 from .strategies import ANYTHING, UNHURRIED, line
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from scapy.packet import Packet, Raw
+
 from proxyspec.layers import TLV, TLVALPN, TLVCRC32C, ProxyV2, TLVAuthority, TLVNoop
 from proxyspec.layers.crc import checksum
 from proxyspec.layers.v2 import SIGNATURE
-from scapy.packet import Packet, Raw
 
 from .strategies import ANYTHING, UNHURRIED, fixed_part
 
