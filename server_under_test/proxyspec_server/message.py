@@ -1,0 +1,26 @@
+"""A received message and the port through which a session hands it on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it came off the wire, dots unstuffed, with our Received field as the first chunk.
+
+    `sender` is empty for the null reverse-path. `size` counts the bytes of all chunks.
+    """
+
+    id: str
+    sender: str
+    recipients: tuple[str, ...]
+    chunks: tuple[bytes, ...]
+    size: int
+
+
+class DeliveryFailed(Exception):
+    """The message could not be stored now; the client is told to come again (452)."""
+
+
+Deliver = Callable[[Message], None]
+"""Takes responsibility for a message, or raises DeliveryFailed."""

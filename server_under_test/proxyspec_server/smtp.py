@@ -1,0 +1,560 @@
+"""One SMTP session without a socket: bytes in, replies and notes out (RFC 5321).
+
+Extensions: SIZE (RFC 1870), 8BITMIME (6152), SMTPUTF8 (6531), PIPELINING (2920), ENHANCEDSTATUSCODES (2034).
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from enum import Enum
+from typing import ClassVar
+
+from proxyspec_server.ending import Ending
+from proxyspec_server.journal import Note, Step
+from proxyspec_server.message import Deliver, DeliveryFailed, Message
+from proxyspec_server.profile import Profile
+from proxyspec_server.proxy import Endpoint
+from proxyspec_server.visible import visible
+
+# A path in angle brackets; a quoted local part may hold ">" (RFC 5321, section 4.1.2). One space after the colon, which
+# the grammar forbids and many clients send, is let pass.
+_PATH = rb' ?<(?P<path>(?:[^<>"\\\s]|"(?:[^"\\\r\n]|\\[^\r\n])*")*)>(?: (?P<parameters>.*))?'
+_MAIL = re.compile(rb"FROM:" + _PATH, re.IGNORECASE | re.DOTALL)
+_RCPT = re.compile(rb"TO:" + _PATH, re.IGNORECASE | re.DOTALL)
+
+# Only the outline of an address matters here: something, an at sign, a domain or an address literal.
+_SOURCE_ROUTE = re.compile(r"@[^:@\s]+(?:,@[^:@\s]+)*:")
+_MAILBOX = re.compile(r'(?:"[^\x00-\x1f\x7f]+"|[^\x00-\x20\x7f"@]+)@(?:\[[0-9A-Za-z:.-]+\]|[^\x00-\x20\x7f"@\[\]]+)')
+
+_HELO_UNSAFE = re.compile(r"[^0-9A-Za-z._:\[\]-]")
+_MAX_HELO = 255
+
+_LINE_END = b"\r\n"
+_END_OF_DATA = b"\r\n.\r\n"
+
+
+class Standing(Enum):
+    """Whether the peer belongs to the hosts that may send a PROXY header."""
+
+    LISTED = "listed"
+    UNLISTED = "unlisted"
+
+
+class Refusal(Exception):
+    """A command refused with the one reply line it carries."""
+
+
+class _Body:
+    """A message while it arrives: dots unstuffed, the end found, lengths watched, nothing joined.
+
+    Lines end with CRLF and with nothing else, so a bare CR or LF is text and can smuggle no second message.
+    """
+
+    __slots__ = ("_carry", "_limit", "_line", "_max_line", "_virtual", "chunks", "long_line", "size")
+
+    def __init__(self, limit: int, max_line: int) -> None:
+        self._limit = limit
+        self._max_line = max_line
+        # Pretending that a CRLF came before makes the first line like any other; `_virtual` of it is never stored.
+        self._carry = _LINE_END
+        self._virtual = len(_LINE_END)
+        self._line = 0
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self.long_line = False
+
+    @property
+    def too_big(self) -> bool:
+        return self.size > self._limit
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take the next bytes. Returns what follows the end of the message, None while it has not come."""
+        data = self._carry + data
+        start = 0
+        while True:
+            dot = data.find(b"\r\n.", start)
+            if dot < 0:
+                self._pause(data, start, len(data) - _held_back(data, start))
+                return None
+            following = data[dot + 3 : dot + 5]
+            if following == _LINE_END:
+                self._store(data[start : dot + 2])
+                return data[dot + 5 :]
+            if following in (b"", b"\r"):
+                self._pause(data, start, dot)
+                return None
+            self._store(data[start : dot + 2])
+            start = dot + 3
+
+    def _pause(self, data: bytes, start: int, end: int) -> None:
+        self._store(data[start:end])
+        self._carry = data[end:]
+
+    def _store(self, chunk: bytes) -> None:
+        if self._virtual and chunk:
+            chunk = chunk[self._virtual :]
+            self._virtual = 0
+        if not chunk:
+            return
+        self.size += len(chunk)
+        if self.size > self._limit:
+            self.chunks.clear()
+            return
+        self.chunks.append(chunk)
+        self._watch_lines(chunk)
+
+    def _watch_lines(self, chunk: bytes) -> None:
+        # No chunk ends inside a CRLF, as `feed` holds a CR at the end back. One search for each thousand bytes: the
+        # last line end within reach of the limit is as good as the next one. `start` is where the current line begins.
+        start = -self._line
+        while start + self._max_line <= len(chunk):
+            end = chunk.rfind(_LINE_END, max(start, 0), start + self._max_line)
+            if end < 0:
+                self.long_line = True
+                self._line = 0
+                return
+            start = end + 2
+        end = chunk.rfind(_LINE_END, max(start, 0))
+        self._line = len(chunk) - (start if end < 0 else end + 2)
+
+
+def _held_back(data: bytes, start: int) -> int:
+    """How many bytes at the end of `data[start:]` may be the beginning of the end of the message."""
+    for length in range(min(len(_END_OF_DATA) - 1, len(data) - start), 0, -1):
+        if data.endswith(_END_OF_DATA[:length]):
+            return length
+    return 0
+
+
+class SmtpSession:
+    """The session with one client, from the banner to the end.
+
+    `feed` returns the replies; `ended` says why the connection has to be closed once they are written; `take_notes`
+    gives what happened. Subclasses change one command, or one decision, at a time.
+    """
+
+    __slots__ = (
+        "_bad_commands",
+        "_body",
+        "_buffer",
+        "_clock",
+        "_deliver",
+        "_discarding",
+        "_name",
+        "_notes",
+        "_out",
+        "_profile",
+        "_standing",
+        "_transactions",
+        "client",
+        "commands",
+        "ended",
+        "esmtp",
+        "helo",
+        "identity",
+        "recipients",
+        "sender",
+        "smtputf8",
+    )
+
+    verbs: ClassVar[dict[bytes, str]] = {
+        b"HELO": "do_helo",
+        b"EHLO": "do_ehlo",
+        b"MAIL": "do_mail",
+        b"RCPT": "do_rcpt",
+        b"DATA": "do_data",
+        b"RSET": "do_rset",
+        b"NOOP": "do_noop",
+        b"VRFY": "do_vrfy",
+        b"HELP": "do_help",
+        b"QUIT": "do_quit",
+        b"PROXY": "do_proxy",
+        b"EXPN": "do_not_implemented",
+        b"AUTH": "do_not_implemented",
+        b"STARTTLS": "do_not_implemented",
+    }
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        client: Endpoint,
+        identity: str,
+        standing: Standing,
+        profile: Profile,
+        deliver: Deliver,
+        clock: Callable[[], float],
+    ) -> None:
+        """`name` is the server's, `client` the address believed, `identity` the connection's id in ids and notes.
+
+        `clock` gives seconds since the epoch, for dates.
+        """
+        self._name = name
+        self._standing = standing
+        self._profile = profile
+        self._deliver = deliver
+        self._clock = clock
+        self._out: list[bytes] = []
+        self._notes: list[Note] = []
+        self._buffer = b""
+        self._discarding = False
+        self._body: _Body | None = None
+        self._bad_commands = 0
+        self._transactions = 0
+        self.client = client
+        self.identity = identity
+        self.commands = 0
+        self.ended: Ending | None = None
+        self.helo: str | None = None
+        self.esmtp = False
+        self.smtputf8 = False
+        self.sender: str | None = None
+        self.recipients: list[str] = []
+
+    # What the connection calls.
+
+    def start(self) -> bytes:
+        """The banner (RFC 5321, section 3.1)."""
+        self.say(self._profile.replies.banner, name=self._name)
+        self.note(Step.GREETED)
+        return self._take_replies()
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes from the client; returns the replies they earn. Bytes after the end of the session are dropped."""
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        while data and self.ended is None:
+            data = self._feed_lines(data) if self._body is None else self._feed_body(self._body, data)
+        return self._take_replies()
+
+    def take_notes(self) -> list[Note]:
+        """What happened since the last call."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def end(self, ending: Ending, text: str, **fields: str) -> bytes:
+        """End the session from outside, with a last reply unless `text` is empty; returns what is left to write."""
+        if self.ended is None:
+            self.ended = ending
+            if text:
+                self.say(text, **fields)
+        return self._take_replies()
+
+    # Lines.
+
+    def _feed_lines(self, data: bytes) -> bytes:
+        start = 0
+        while True:
+            end = data.find(_LINE_END, start)
+            if end < 0:
+                self._keep(data[start:])
+                return b""
+            line = data[start:end]
+            start = end + 2
+            self.commands += 1
+            if self._discarding or len(line) + 2 > self.line_limit(line):
+                self._discarding = False
+                self.bad_command(self._profile.replies.line_too_long)
+            else:
+                self.line(line)
+            if self.ended is not None or self._body is not None:
+                return data[start:]
+
+    def _keep(self, partial: bytes) -> None:
+        """Keep an unfinished line, or only its last CR once it is too long to become a command."""
+        if self._discarding or len(partial) > self.line_limit(partial):
+            self._discarding = True
+            partial = b"\r" if partial.endswith(b"\r") else b""
+        self._buffer = partial
+
+    def line_limit(self, line: bytes) -> int:
+        """The longest this command line may be, with its CRLF."""
+        limits = self._profile.limits
+        return limits.mail_line if line[:5].upper() == b"MAIL " else limits.command_line
+
+    def line(self, line: bytes) -> None:
+        """Carry out one command line."""
+        verb, _, argument = line.partition(b" ")
+        method = self.verbs.get(verb.upper())
+        if method is None:
+            self.bad_command(self._profile.replies.unknown_command)
+            return
+        try:
+            getattr(self, method)(argument)
+        except Refusal as refusal:
+            self.bad_command(str(refusal))
+
+    def bad_command(self, text: str) -> None:
+        """Refuse a command, and the session after too many of them."""
+        self._bad_commands += 1
+        self.say(text)
+        if self._bad_commands >= self._profile.limits.bad_commands:
+            self.ended = Ending.BAD_COMMANDS
+            self.say(self._profile.replies.too_many_bad_commands, name=self._name)
+
+    # Commands. Each gets the bytes after the verb and one space.
+
+    def do_helo(self, argument: bytes) -> None:
+        """HELO (RFC 5321, section 4.1.1.1)."""
+        self.greet(argument, "HELO")
+        self.say("250 " + self.hello())
+
+    def do_ehlo(self, argument: bytes) -> None:
+        """EHLO: the address the server believes, then the extensions."""
+        self.greet(argument, "EHLO")
+        lines = [self.hello(), *self.extensions()]
+        for line in lines[:-1]:
+            self.say("250-" + line)
+        self.say("250 " + lines[-1])
+
+    def greet(self, argument: bytes, verb: str) -> None:
+        """Take the client's name and forget any transaction."""
+        words = argument.split()
+        if not words:
+            raise self.syntax(f"{verb} hostname")
+        self.helo = _HELO_UNSAFE.sub("?", words[0][:_MAX_HELO].decode("latin-1"))
+        self.esmtp = verb == "EHLO"
+        self.reset()
+        self.note(Step.HELO, verb=verb, name=visible(words[0]))
+
+    def hello(self) -> str:
+        """The first line of the answer to HELO and EHLO, without code."""
+        return self._profile.replies.hello.format(name=self._name, helo=self.helo, address=self.client.host)
+
+    def extensions(self) -> list[str]:
+        """The EHLO keywords."""
+        return ["PIPELINING", f"SIZE {self._profile.limits.message}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+
+    def do_mail(self, argument: bytes) -> None:
+        """MAIL: opens a transaction."""
+        replies = self._profile.replies
+        if self.helo is None:
+            raise Refusal(replies.hello_first)
+        if self.sender is not None:
+            raise Refusal(replies.nested_mail)
+        match = _MAIL.fullmatch(argument)
+        if match is None:
+            raise self.syntax("MAIL FROM:<address> [SIZE=n] [BODY=7BIT|8BITMIME] [SMTPUTF8]")
+        smtputf8 = self.mail_parameters(match["parameters"] or b"")
+        sender = self.address(match["path"], smtputf8=smtputf8, bad=replies.bad_sender) if match["path"] else ""
+        self.smtputf8 = smtputf8
+        self.sender = sender
+        self.say(replies.sender_ok)
+
+    def mail_parameters(self, text: bytes) -> bool:
+        """Check the parameters of MAIL; returns whether SMTPUTF8 is among them."""
+        replies = self._profile.replies
+        seen: set[bytes] = set()
+        for parameter in text.split():
+            keyword, _, value = parameter.upper().partition(b"=")
+            if not self.esmtp or keyword not in (b"SIZE", b"BODY", b"SMTPUTF8"):
+                raise Refusal(replies.unknown_parameter)
+            if keyword in seen:
+                raise self.syntax("each parameter once")
+            seen.add(keyword)
+            if keyword == b"SIZE":
+                self.declared_size(value)
+            elif keyword == b"BODY" and value not in (b"7BIT", b"8BITMIME"):
+                raise self.syntax("BODY=7BIT or BODY=8BITMIME")
+            elif keyword == b"SMTPUTF8" and parameter.upper() != keyword:
+                raise self.syntax("SMTPUTF8 without a value")
+        return b"SMTPUTF8" in seen
+
+    def declared_size(self, value: bytes) -> None:
+        """Refuse a message that announces itself as too big (RFC 1870, section 6.1)."""
+        if not value.isdigit() or len(value) > 20:
+            raise self.syntax("SIZE=n, up to 20 digits")
+        if int(value) > self._profile.limits.message:
+            raise Refusal(self.too_big())
+
+    def do_rcpt(self, argument: bytes) -> None:
+        """RCPT: adds a recipient."""
+        replies = self._profile.replies
+        if self.sender is None:
+            raise Refusal(replies.no_mail)
+        match = _RCPT.fullmatch(argument)
+        if match is None:
+            raise self.syntax("RCPT TO:<address>")
+        if match["parameters"]:
+            raise Refusal(replies.unknown_parameter)
+        if len(self.recipients) >= self._profile.limits.recipients:
+            self.say(replies.too_many_recipients)
+            return
+        path = match["path"]
+        # The one address that needs no domain (RFC 5321, section 4.5.1).
+        postmaster = path.lower() == b"postmaster"
+        recipient = (
+            path.decode("ascii")
+            if postmaster
+            else self.address(path, smtputf8=self.smtputf8, bad=replies.bad_recipient)
+        )
+        self.recipients.append(recipient)
+        self.say(replies.recipient_ok)
+
+    def address(self, path: bytes, *, smtputf8: bool, bad: str) -> str:
+        """The mailbox of a path, its source route dropped. Raises Refusal with `bad` for anything else."""
+        if len(path) + 2 > self._profile.limits.path:
+            raise Refusal(bad)
+        if not smtputf8 and not path.isascii():
+            raise Refusal(self._profile.replies.needs_smtputf8)
+        try:
+            text = path.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Refusal(bad) from None
+        mailbox = _SOURCE_ROUTE.sub("", text, count=1) if text.startswith("@") else text
+        if not _MAILBOX.fullmatch(mailbox):
+            raise Refusal(bad)
+        return mailbox
+
+    def do_data(self, argument: bytes) -> None:
+        """DATA: the message follows."""
+        replies = self._profile.replies
+        if argument:
+            raise self.syntax("DATA")
+        if self.sender is None:
+            raise Refusal(replies.no_mail)
+        if not self.recipients:
+            raise Refusal(replies.no_recipients)
+        limits = self._profile.limits
+        self._body = _Body(limits.message, limits.text_line)
+        self.say(replies.go_ahead)
+
+    def do_rset(self, argument: bytes) -> None:
+        """RSET: forgets the transaction."""
+        if argument:
+            raise self.syntax("RSET")
+        self.reset()
+        self.say(self._profile.replies.done)
+
+    def do_noop(self, argument: bytes) -> None:
+        """NOOP, with or without an argument."""
+        self.say(self._profile.replies.done)
+
+    def do_vrfy(self, argument: bytes) -> None:
+        """VRFY: tells nothing (RFC 5321, section 7.3)."""
+        if not argument.strip():
+            raise self.syntax("VRFY address")
+        self.say(self._profile.replies.cannot_verify)
+
+    def do_help(self, argument: bytes) -> None:
+        """HELP, with or without an argument."""
+        self.say(self._profile.replies.help)
+
+    def do_quit(self, argument: bytes) -> None:
+        """QUIT: 221, and the connection ends."""
+        if argument:
+            raise self.syntax("QUIT")
+        self.say(self._profile.replies.bye, name=self._name)
+        self.ended = Ending.QUIT
+
+    def do_not_implemented(self, argument: bytes) -> None:
+        """A command that exists and is not offered."""
+        raise Refusal(self._profile.replies.not_implemented)
+
+    def do_proxy(self, argument: bytes) -> None:
+        """PROXY as a command: too late from a listed peer, forbidden to any other; the address stays as it is."""
+        if self._standing is Standing.LISTED:
+            raise Refusal(self._profile.replies.second_header)
+        self.refuse_proxy()
+
+    def refuse_proxy(self) -> None:
+        """Send an unlisted peer away for its PROXY header, for the time being."""
+        self.note(Step.REFUSED, reason="PROXY from a peer that is not on the trust list")
+        self.say(self._profile.replies.proxy_refused, address=self.client.host)
+        self.ended = Ending.REFUSED
+
+    # Messages.
+
+    def _feed_body(self, body: _Body, data: bytes) -> bytes:
+        rest = body.feed(data)
+        if rest is None:
+            return b""
+        self._body = None
+        self.end_of_data(body)
+        self.reset()
+        return rest
+
+    def end_of_data(self, body: _Body) -> None:
+        """Answer a complete message."""
+        replies = self._profile.replies
+        if body.too_big:
+            self.say(self.too_big())
+        elif body.long_line:
+            self.say(replies.text_line_too_long)
+        else:
+            message = self.message(body)
+            try:
+                self._deliver(message)
+            except DeliveryFailed as failure:
+                self.note(Step.TROUBLE, reason=str(failure))
+                self.say(replies.cannot_store)
+                return
+            self.note(
+                Step.MESSAGE,
+                id=message.id,
+                sender=message.sender,
+                recipients=list(message.recipients[:10]),
+                recipient_count=len(message.recipients),
+                size=message.size,
+            )
+            self.say(replies.accepted, id=message.id)
+
+    def message(self, body: _Body) -> Message:
+        """The message with our Received field in front."""
+        self._transactions += 1
+        identity = f"{self.identity}.{self._transactions}"
+        received = self.received_field(identity).encode("ascii")
+        return Message(
+            id=identity,
+            sender=self.sender or "",
+            recipients=tuple(self.recipients),
+            chunks=(received, *body.chunks),
+            size=len(received) + body.size,
+        )
+
+    def received_field(self, identity: str) -> str:
+        """The Received field with the address the server believes (RFC 5321, section 4.4)."""
+        protocol = "UTF8SMTP" if self.smtputf8 else "ESMTP" if self.esmtp else "SMTP"
+        return (
+            f"Received: from {self.helo} ({self.address_literal()})\r\n"
+            f"\tby {self._name} with {protocol} id {identity};\r\n"
+            f"\t{format_datetime(datetime.fromtimestamp(self._clock(), UTC))}\r\n"
+        )
+
+    def address_literal(self) -> str:
+        """The client's address as an address literal (RFC 5321, section 4.1.3)."""
+        host = self.client.host
+        return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
+
+    def reset(self) -> None:
+        """Forget the transaction."""
+        self.sender = None
+        self.smtputf8 = False
+        self.recipients = []
+
+    # Replies and notes.
+
+    def too_big(self) -> str:
+        """The refusal of a message over the limit."""
+        return self._profile.replies.too_big.format(limit=self._profile.limits.message)
+
+    def syntax(self, usage: str) -> Refusal:
+        """The refusal of a command with a wrong argument."""
+        return Refusal(self._profile.replies.syntax.format(usage=usage))
+
+    def say(self, text: str, **fields: str) -> None:
+        """Queue one reply line."""
+        if fields:
+            text = text.format(**fields)
+        self._out.append(text.encode("ascii", "backslashreplace") + _LINE_END)
+
+    def note(self, step: Step, **details: str | int | list[str]) -> None:
+        """Queue a note."""
+        self._notes.append(Note(step, dict(details)))
+
+    def _take_replies(self) -> bytes:
+        replies = b"".join(self._out)
+        self._out.clear()
+        return replies
