@@ -292,7 +292,12 @@ def conformance(
         listener.judged(record)
 
     out.event("run-started", {"id": out.id, "kind": "conformance", "target": target.url, "cases": len(cases)})
-    asyncio.run(_run(catalogue, cases, target, roads, results, report, listener, parallel))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        asyncio.run(_run(catalogue, cases, target, roads, results, report, listener, parallel))
+    finally:
+        # A loop that closes leaves SIGTERM at its default, which would end the caller without any cleaning up.
+        signal.signal(signal.SIGTERM, before)
     done = {record.id for record in results.records}
     reason = results.unjudgeable or "the run was interrupted before this case had its verdict"
     for case in cases:

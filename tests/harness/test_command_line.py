@@ -290,3 +290,16 @@ def test_every_case_can_be_listed_and_explained() -> None:
     assert "2.2.3" in explained
     assert "v2/tlv/crc32c must be accepted" in explained
     assert "047edc6f" in explained.replace(" ", "")
+
+
+def test_the_caller_gets_its_sigterm_handler_back(server: str, tmp_path: Path) -> None:
+    program = (
+        "import signal, sys\n"
+        "from proxyspec.cli.run import judge_target\n"
+        "from proxyspec.targets import make_target\n"
+        "from pathlib import Path\n"
+        "signal.signal(signal.SIGTERM, print)\n"
+        "judge_target(make_target(sys.argv[1]), Path(sys.argv[2]), ['v1/tcp4/ok'], None)\n"
+        "sys.exit(signal.getsignal(signal.SIGTERM) is not print)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, server, str(tmp_path / "run")], check=True, capture_output=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from proxyspec.casebook import Chapter, catalogue_of
 from proxyspec.model import ACCEPTED, REJECTED, Case, Level, OutcomeKind, Send, Source, Via
 from proxyspec_scenarios import catalogue
