@@ -65,7 +65,9 @@ def load_target(target: Target, out_dir: Path | None, options: LoadOptions) -> t
         print_load(console, run, listener.reason)
         if run.status == "interrupted":
             print("proxyspec: interrupted; what was measured so far is kept", file=sys.stderr)
-        console.print(f"{run.duration:.1f} s, run record: {out.path / 'run.json'}", highlight=False, markup=False)
+        console.print(
+            f"{run.duration:.1f} s, run record: {out.path / 'run.json'}", highlight=False, markup=False, soft_wrap=True
+        )
     return run.exit_code, out.path
 
 

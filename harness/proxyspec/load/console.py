@@ -1,0 +1,116 @@
+"""What a load shows: live progress on a terminal, a plain line every few seconds elsewhere, the figures at the end."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from proxyspec.load.messages import Started, Tick
+from proxyspec.load.runner import LoadListener
+from proxyspec.records import LoadRun
+
+__all__ = ["LoadConsole", "print_load"]
+
+#: Seconds between two plain lines.
+LINE_EVERY = 5.0
+
+#: Kinds of errors shown; the record holds them all.
+SHOWN_ERRORS = 10
+
+_COLUMNS = {"0.5": "p50", "0.9": "p90", "0.95": "p95", "0.99": "p99", "1.0": "max"}
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class LoadConsole(LoadListener):
+    """Shows a load as it goes on; use it as a context manager around the run."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next_line = LINE_EVERY
+        self._reason: str | None = None
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("starting Locust", total=None)
+
+    def __enter__(self) -> LoadConsole:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing could be measured, if so."""
+        return self._reason
+
+    def started(self, message: Started) -> None:
+        """Say what begins."""
+        users = "1 user" if message.users == 1 else f"{message.users} users"
+        how_long = "until interrupted" if message.seconds is None else f"for {message.seconds:g} s"
+        header = "no header" if message.header == "none" else f"header {message.header}"
+        self._console.print(f"[dim]{users}, {escape(header)}, {how_long}[/]", highlight=False)
+        self._progress.update(self._task, total=message.seconds)
+
+    def ticked(self, message: Tick) -> None:
+        """Advance the bar, or print a line now and then."""
+        point = message.point
+        now = f"{point.users} users  {point.rate:.0f} sessions/s  {message.failures} failed"
+        self._progress.update(self._task, completed=point.at, description=now)
+        if not self._console.is_terminal and point.at >= self._next_line:
+            self._next_line += LINE_EVERY
+            self._console.print(f"{point.at:5.0f} s  {now}", highlight=False)
+
+    def unmeasurable(self, reason: str) -> None:
+        """Keep the reason for the end."""
+        self._reason = reason
+
+
+def _steps(run: LoadRun) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("step", no_wrap=True)
+    for column in ("count", "failed", "mean", *_COLUMNS.values()):
+        table.add_column(column, justify="right", no_wrap=True)
+    for step in run.steps:
+        times = (step.mean_ms, *(step.percentiles_ms[key] for key in _COLUMNS))
+        table.add_row(step.name, str(step.count), str(step.failures or "·"), *(f"{value:.1f}" for value in times))
+    return table
+
+
+def print_load(console: Console, run: LoadRun, reason: str | None) -> None:
+    """Print what a load measured: steps, errors, thresholds; or `reason`, why it measured nothing."""
+    if run.steps:
+        console.print(_steps(run))
+        console.print(
+            f"\n{run.sessions} sessions, {run.failures} failed, {run.rate:.1f} sessions/s; times in milliseconds",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for error in run.errors[:SHOWN_ERRORS]:
+        console.print(
+            f"[yellow]{error.count} × {escape(_printable(error.error))}[/] ({escape(error.step)})", highlight=False
+        )
+    if len(run.errors) > SHOWN_ERRORS:
+        console.print(f"and {len(run.errors) - SHOWN_ERRORS} more kinds of errors", highlight=False)
+    for threshold in run.thresholds:
+        word = "[green]MET   [/]" if threshold.met else "[bold red]MISSED[/]"
+        actual = "not measured" if threshold.actual is None else f"measured {threshold.actual:.6g}"
+        console.print(f"{word} {escape(threshold.expression)}  ({actual})", highlight=False, soft_wrap=True)
+    if reason is not None:
+        console.print(f"[bold red]nothing measured[/]: {escape(_printable(reason))}", highlight=False, soft_wrap=True)

@@ -1,0 +1,342 @@
+"""Runs a profile: starts Locust in its own process, listens to what it measures, writes the record."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from proxyspec.conformance import environment, target_record
+from proxyspec.errors import ExitCode, HarnessError, UsageError
+from proxyspec.load.messages import Finished, Lines, Refused, Started, Tick, parse_message
+from proxyspec.load.options import HeaderKind, LoadOptions
+from proxyspec.load.thresholds import judge, merge, parse_expectation
+from proxyspec.model import Target
+from proxyspec.records import LoadError, LoadPoint, LoadRun, Threshold
+from proxyspec.rundir import RunDirectory
+
+__all__ = ["LoadListener", "load_exit_code", "run_load"]
+
+#: Seconds the probe before the load may take to connect.
+PROBE_PATIENCE = 5.0
+#: Seconds until Locust has to be up.
+START_PATIENCE = 60.0
+#: Seconds beyond the load's own duration until Locust has to have reported.
+END_PATIENCE = 30.0
+#: Seconds Locust has to report once it was told to stop.
+STOP_PATIENCE = 15.0
+#: Seconds between two looks at whether a signal came.
+GLANCE = 0.1
+
+LOG = "evidence/locust.log"
+
+
+class LoadListener:
+    """What a load tells while it goes on; the base class keeps silent."""
+
+    def started(self, message: Started) -> None:
+        """The load begins."""
+
+    def ticked(self, message: Tick) -> None:
+        """One more second is over."""
+
+    def unmeasurable(self, reason: str) -> None:
+        """No session succeeded; `reason` says what the user can do."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    started: Started | None = None
+    timeline: list[LoadPoint] = field(default_factory=list)
+    sessions: int = 0
+    failures: int = 0
+    finished: Finished | None = None
+
+
+class _Signals:
+    """Counts SIGINT and SIGTERM instead of letting them break in at any place."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        # Who started us may want a signal ignored (nohup, a shell's background job): that stays.
+        numbers = [
+            number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN
+        ]
+        before = {number: signal.signal(number, self._note) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _probe(target: Target) -> OSError | None:
+    """Connect once, say nothing, go; return what prevented it."""
+    source = (target.trusted_source, 0) if target.trusted_source else None
+    try:
+        socket.create_connection((target.host, target.port), PROBE_PATIENCE, source).close()
+    except OSError as error:
+        return error
+    return None
+
+
+def _command(target: Target, profile: Path, options: LoadOptions, descriptor: int) -> list[str]:
+    words = [sys.executable, "-P", "-m", "locust", "--locustfile", str(profile.absolute()), "--headless"]
+    words += ["--only-summary", "--host", target.url, "--report-fd", str(descriptor)]
+    chosen: list[tuple[str, object]] = [
+        ("--users", options.users),
+        ("--spawn-rate", options.spawn_rate),
+        ("--run-time", None if options.seconds is None else math.ceil(options.seconds)),
+        ("--proxy-header", options.header),
+        ("--message-size", options.message_size),
+        ("--sender", options.sender),
+        ("--recipient", options.recipient),
+        ("--source", target.trusted_source),
+        *(("--allow-target", allowed) for allowed in options.allowed),
+        # The target was resolved and allowed before; the profile asks again.
+        ("--allow-target", target.host),
+    ]
+    return words + [word for name, value in chosen if value is not None for word in (f"{name}={value}",)]
+
+
+class _Locust:
+    """The Locust process in a process group of its own; leaving the context ends it whatever happened."""
+
+    def __init__(self, command: Sequence[str], read_end: int, write_end: int, out: RunDirectory) -> None:
+        log = out.path / LOG
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("wb") as file:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(write_end,),
+                    process_group=0,
+                    # Neither a locust.conf beside the user nor Locust's variables have a say in our runs.
+                    cwd=log.parent,
+                    env={name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")},
+                )
+        except OSError as error:
+            raise HarnessError(f"Locust cannot be started: {error.strerror or error}") from error
+        self._log = log
+        self._pipe = read_end
+        self._lines = Lines()
+
+    def __enter__(self) -> _Locust:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end; it lets sessions end, reports and leaves."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def messages(self, patience: float) -> Iterator[Started | Tick | Finished | Refused] | None:
+        """Return what arrived within `patience` seconds; None when it has closed its end.
+
+        Raises:
+            HarnessError: it said what no profile says.
+        """
+        if not select.select([self._pipe], [], [], patience)[0]:
+            return iter(())
+        data = os.read(self._pipe, 65536)
+        if not data:
+            return None
+        try:
+            return iter([parse_message(line) for line in self._lines.feed(data)])
+        except ValueError as error:
+            raise HarnessError(f"the Locust process talks nonsense: {error}; its log is {self._log}") from error
+
+    def last_words(self) -> str:
+        """Return the last line of its log that says anything, control characters made visible."""
+        with contextlib.suppress(OSError), self._log.open("rb") as file:
+            file.seek(max(0, self._log.stat().st_size - 8192))
+            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+            if lines:
+                return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in lines[-1][:300])
+        return "it said nothing"
+
+
+def _listen(locust: _Locust, heard: _Heard, signals: _Signals, out: RunDirectory, listener: LoadListener) -> None:
+    """Take in messages until Locust is done, out of time, or told to stop and out of patience."""
+    limit = time.monotonic() + START_PATIENCE
+    told = False
+    while time.monotonic() < limit and signals.count < 2:
+        if signals.count and not told:
+            told = True
+            locust.stop()
+            limit = time.monotonic() + STOP_PATIENCE
+        messages = locust.messages(GLANCE)
+        if messages is None:
+            return
+        for message in messages:
+            match message:
+                case Refused():
+                    raise UsageError(message.message)
+                case Started():
+                    heard.started = message
+                    if not told:
+                        limit = (
+                            math.inf if message.seconds is None else time.monotonic() + message.seconds + END_PATIENCE
+                        )
+                    out.event("load-started", message)
+                    listener.started(message)
+                case Tick():
+                    heard.timeline.append(message.point)
+                    heard.sessions, heard.failures = message.sessions, message.failures
+                    out.event("load-tick", message)
+                    listener.ticked(message)
+                case Finished():
+                    heard.finished = message
+                    heard.sessions, heard.failures = message.sessions, message.failures
+
+
+def _drive(
+    target: Target,
+    profile: Path,
+    options: LoadOptions,
+    signals: _Signals,
+    out: RunDirectory,
+    listener: LoadListener,
+) -> _Heard:
+    """Run Locust to its end and return what it told.
+
+    Raises:
+        UsageError: the profile refuses the options, or is no working locustfile.
+        HarnessError: Locust cannot be executed, or ends without figures though nobody interrupted it.
+    """
+    heard = _Heard()
+    read_end, write_end = os.pipe()
+    try:
+        try:
+            locust = _Locust(_command(target, profile, options, write_end), read_end, write_end, out)
+        finally:
+            os.close(write_end)
+        with locust:
+            _listen(locust, heard, signals, out, listener)
+            if heard.finished is None and not signals.count:
+                if heard.started is None:
+                    raise UsageError(
+                        f"the profile {profile} does not start: {locust.last_words()}; "
+                        f"its whole log is {out.path / LOG}"
+                    )
+                raise HarnessError(
+                    f"Locust ended without figures while it ran {profile}: {locust.last_words()}; "
+                    f"its whole log is {out.path / LOG}"
+                )
+    finally:
+        os.close(read_end)
+    return heard
+
+
+def load_exit_code(thresholds: Sequence[Threshold], *, succeeded: int, interrupted: bool) -> ExitCode:
+    """Return the first exit code that applies; `succeeded` is the number of sessions that did."""
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    if succeeded == 0:
+        return ExitCode.UNJUDGEABLE
+    return ExitCode.OK if all(threshold.met for threshold in thresholds) else ExitCode.FAILED
+
+
+def _plight(target: Target, heard: _Heard) -> str:
+    where = f"{target.host}:{target.port}"
+    errors = heard.finished.errors if heard.finished else []
+    if not errors:
+        return f"no session with {where} ended while the load went on: is --time long enough?"
+    most = errors[0]
+    return (
+        f"no session with {where} succeeded; {most.count} times: {most.error}. "
+        "Is it an SMTP server, does it expect this header (--header) from this machine, does it take this recipient?"
+    )
+
+
+def run_load(
+    target: Target,
+    profile: str | Path,
+    options: LoadOptions,
+    out: RunDirectory,
+    listener: LoadListener,
+    *,
+    command: Sequence[str] | None = None,
+) -> LoadRun:
+    """Run the locustfile `profile` against `target` and write the record into `out`.
+
+    An interruption (Ctrl-C, SIGTERM) ends the load early; what was measured by then is recorded.
+
+    Raises:
+        UsageError: an expectation cannot be read, the profile refuses the options or is no working locustfile.
+        HarnessError: Locust fails, or the run directory cannot be written.
+    """
+    profile = Path(profile)
+    own = [parse_expectation(text) for text in options.expect]
+    started, clock = datetime.now(UTC), time.monotonic()
+    signals = _Signals()
+    heard = _Heard()
+    out.event("run-started", {"id": out.id, "kind": "load", "target": target.url, "profile": profile.stem})
+    with signals.caught():
+        refusal = _probe(target)
+        if refusal is None and not signals.count:
+            heard = _drive(target, profile, options, signals, out, listener)
+    finished = heard.finished
+    expected = [parse_expectation(text) for text in heard.started.thresholds] if heard.started else []
+    thresholds = judge(merge(expected, own), finished.steps if finished else [])
+    code = load_exit_code(thresholds, succeeded=heard.sessions - heard.failures, interrupted=signals.count > 0)
+    errors = finished.errors if finished else []
+    if refusal is not None:
+        reason = refusal.strerror or str(refusal)
+        errors = [LoadError(step="connect", error=reason, count=1)]
+        listener.unmeasurable(f"{target.host}:{target.port} cannot be reached ({reason}): is the server running?")
+    elif code is ExitCode.UNJUDGEABLE:
+        listener.unmeasurable(_plight(target, heard))
+    seconds = finished.seconds if finished else heard.timeline[-1].at if heard.timeline else 0.0
+    run = LoadRun(
+        id=out.id,
+        started=started,
+        duration=round(time.monotonic() - clock, 3),
+        status="interrupted" if signals.count else "complete",
+        command=list(sys.argv[1:] if command is None else command),
+        target=target_record(target, "none"),
+        environment=environment(None),
+        exit_code=code,
+        profile=profile.stem,
+        header=heard.started.header if heard.started else options.header or HeaderKind.NONE,
+        users=finished.users if finished else max((point.users for point in heard.timeline), default=0),
+        sessions=heard.sessions,
+        failures=heard.failures,
+        rate=round(heard.sessions / seconds, 2) if seconds else 0.0,
+        steps=finished.steps if finished else [],
+        timeline=heard.timeline,
+        errors=errors,
+        thresholds=thresholds,
+    )
+    out.record(run)
+    out.event("run-finished", {"exit_code": int(code), "status": run.status, "duration": run.duration})
+    return run

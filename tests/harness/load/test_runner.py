@@ -1,0 +1,244 @@
+"""Runs of real Locust processes, short and with few users."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+import proxyspec_scenarios.load
+from proxyspec.errors import ExitCode, HarnessError, UsageError
+from proxyspec.load import HeaderKind, LoadOptions
+from proxyspec.load.dialogue import Step
+from proxyspec.load.messages import Started, Tick
+from proxyspec.load.runner import LoadListener, load_exit_code, run_load
+from proxyspec.model import Target
+from proxyspec.records import LoadRun, Threshold, load_run
+from proxyspec.rundir import RunDirectory
+
+from .fake_smtp import FakeSmtp, Vice, fake_smtp
+
+THROUGHPUT = Path(proxyspec_scenarios.load.__path__[0]) / "throughput.py"
+
+LOCUSTFILE = '''"""A profile of the tests."""
+import os
+from locust import task
+from proxyspec.load.client import ProxySmtpUser
+from proxyspec.load.plugin import Profile, declare
+
+declare(Profile(users=1, spawn_rate=1, seconds=2, thresholds=("errors == 0",)))
+
+
+class Tester(ProxySmtpUser):
+    proxy_header = "v1"
+
+    @task
+    def work(self):
+        {work}
+'''
+
+
+class Hearer(LoadListener):
+    def __init__(self) -> None:
+        self.begun: list[Started] = []
+        self.ticks: list[Tick] = []
+        self.reasons: list[str] = []
+
+    def started(self, message: Started) -> None:
+        self.begun.append(message)
+
+    def ticked(self, message: Tick) -> None:
+        self.ticks.append(message)
+
+    def unmeasurable(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def _run(
+    fake: FakeSmtp,
+    out: Path,
+    options: LoadOptions,
+    listener: LoadListener | None = None,
+    profile: Path = THROUGHPUT,
+) -> LoadRun:
+    with RunDirectory.create("load", out) as directory:
+        target = Target(host=fake.host, port=fake.port)
+        return run_load(target, profile, options, directory, listener or Hearer(), command=["load"])
+
+
+def _no_child_left() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def test_a_healthy_server_under_load(tmp_path: Path) -> None:
+    options = LoadOptions(
+        users=3, spawn_rate=3, seconds=2, header=HeaderKind.V2, message_size=500, expect=("errors == 0", "rate > 1/s")
+    )
+    hearer = Hearer()
+    with fake_smtp() as fake:
+        run = _run(fake, tmp_path / "out", options, hearer)
+    assert (run.exit_code, run.status, run.failures, run.errors) == (ExitCode.OK, "complete", 0, [])
+    assert (run.profile, run.header, run.users) == ("throughput", "v2", 3)
+    assert [step.name for step in run.steps] == [step.value for step in Step]
+    assert {step.count for step in run.steps} == {run.sessions} == {len(fake.messages)}
+    assert run.sessions > 10
+    assert {len(message) for message in fake.messages} == {500}
+    assert all(list(step.percentiles_ms.values()) == sorted(step.percentiles_ms.values()) for step in run.steps)
+    assert [threshold.expression for threshold in run.thresholds] == [
+        "errors < 0.1%",
+        "p95(session) < 1s",
+        "errors == 0",
+        "rate > 1/s",
+    ]
+    assert all(threshold.met for threshold in run.thresholds)
+    # Headers: one a session, from documentation addresses, hardly ever the same.
+    assert all(header[:13] == bytes.fromhex("0d0a0d0a000d0a515549540a21") for header in fake.headers)
+    assert len(set(fake.headers)) > 0.9 * len(fake.headers) > 0
+    v4 = [ipaddress.ip_address(header[16:20]) for header in fake.headers if header[13] == 0x11]
+    assert 0 < len(v4) < len(fake.headers)
+    assert not any(address.is_global for address in v4)
+    # The time line accounts for every session up to its last point.
+    assert hearer.begun[0].seconds == 2
+    assert [tick.point for tick in hearer.ticks] == run.timeline
+    widths = [
+        point.at - before for point, before in zip(run.timeline, [0.0, *(p.at for p in run.timeline)], strict=False)
+    ]
+    counted = sum(point.rate * width for point, width in zip(run.timeline, widths, strict=True))
+    assert counted == pytest.approx(hearer.ticks[-1].sessions, rel=0.01)
+    assert 0 < hearer.ticks[-1].sessions <= run.sessions
+    assert run.timeline[0].users == 3
+    assert load_run(tmp_path / "out") == run
+    assert (tmp_path / "out" / "evidence" / "locust.log").read_text()
+    assert _no_child_left()
+
+
+def test_a_busy_server_leaves_nothing_measured(tmp_path: Path) -> None:
+    hearer = Hearer()
+    with fake_smtp(Vice.BUSY) as fake:
+        run = _run(fake, tmp_path / "out", LoadOptions(users=2, seconds=1, header=HeaderKind.V1), hearer)
+    assert run.exit_code == ExitCode.UNJUDGEABLE
+    assert run.header == "v1"
+    assert all(header.startswith(b"PROXY TCP") for header in fake.headers)
+    assert run.failures == run.sessions > 0
+    (error,) = run.errors
+    assert (error.step, error.error, error.count) == ("header_to_banner", "421 at banner", run.failures)
+    assert "421 at banner" in hearer.reasons[0]
+    assert {threshold.expression: threshold.met for threshold in run.thresholds}["errors < 0.1%"] is False
+
+
+def test_sessions_that_hang_beyond_the_end_are_counted(tmp_path: Path) -> None:
+    with fake_smtp(Vice.SILENT) as fake:
+        run = _run(fake, tmp_path / "out", LoadOptions(users=2, seconds=1))
+    assert (run.exit_code, run.sessions, run.failures) == (ExitCode.UNJUDGEABLE, 2, 2)
+    assert [error.error for error in run.errors] == ["unfinished at banner"]
+
+
+def test_nobody_listening_is_told_before_locust_starts(tmp_path: Path) -> None:
+    hearer = Hearer()
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        fake = FakeSmtp("127.0.0.1", bound.getsockname()[1])
+        run = _run(fake, tmp_path / "out", LoadOptions(expect=("errors == 0",)), hearer)
+    assert run.exit_code == ExitCode.UNJUDGEABLE
+    assert run.thresholds == [Threshold(expression="errors == 0", actual=None, met=False)]
+    assert "cannot be reached" in hearer.reasons[0]
+    assert "is the server running?" in hearer.reasons[0]
+    assert not (tmp_path / "out" / "evidence").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_keeps_what_was_measured(tmp_path: Path, number: signal.Signals) -> None:
+    class Impatient(Hearer):
+        def ticked(self, message: Tick) -> None:
+            super().ticked(message)
+            if len(self.ticks) == 1:
+                os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    with fake_smtp() as fake:
+        run = _run(fake, tmp_path / "out", LoadOptions(users=2, seconds=600), Impatient())
+    assert (run.status, run.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
+    assert run.sessions == len(fake.messages) > 0
+    assert {step.count for step in run.steps} == {run.sessions}
+    assert run.duration < 60
+    assert signal.getsignal(number) is before
+    assert _no_child_left()
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    class Insistent(Hearer):
+        def ticked(self, message: Tick) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with fake_smtp(Vice.SILENT) as fake:
+        run = _run(fake, tmp_path / "out", LoadOptions(users=2, seconds=600), Insistent())
+    assert (run.status, run.exit_code, run.steps) == ("interrupted", ExitCode.INTERRUPTED, [])
+    assert len(run.timeline) == 1
+    assert not any(threshold.met for threshold in run.thresholds)
+    assert len(run.thresholds) == 2
+    assert _no_child_left()
+
+
+def test_locust_dies_with_us(tmp_path: Path) -> None:
+    class Broken(Hearer):
+        def started(self, message: Started) -> None:
+            raise LookupError("of the listener's own")
+
+    with fake_smtp() as fake, pytest.raises(LookupError):
+        _run(fake, tmp_path / "out", LoadOptions(users=1, seconds=600), Broken())
+    assert _no_child_left()
+
+
+def test_a_profile_of_the_users_own_keeps_its_class_attributes(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.py"
+    profile.write_text(LOCUSTFILE.format(work="self.client.session()"))
+    with fake_smtp() as fake:
+        run = _run(fake, tmp_path / "out", LoadOptions(seconds=1), profile=profile)
+    assert (run.exit_code, run.profile, run.header, run.users) == (ExitCode.OK, "mine", "v1", 1)
+    assert [threshold.expression for threshold in run.thresholds] == ["errors == 0"]
+
+
+def test_a_profile_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.py"
+    profile.write_text("import nonsuch_module\n")
+    with fake_smtp() as fake, pytest.raises(UsageError, match=r"mine\.py does not start: ModuleNotFoundError"):
+        _run(fake, tmp_path / "out", LoadOptions(seconds=1), profile=profile)
+
+
+def test_locust_dying_half_way_is_the_harness_own_fault(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.py"
+    profile.write_text(LOCUSTFILE.format(work="os._exit(9)"))
+    with fake_smtp() as fake, pytest.raises(HarnessError, match="ended without figures"):
+        _run(fake, tmp_path / "out", LoadOptions(seconds=600), profile=profile)
+    assert _no_child_left()
+
+
+def test_a_bad_expectation_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the expectation"):
+        _run(FakeSmtp("127.0.0.1", 1), tmp_path / "out", LoadOptions(expect=("fast",)))
+
+
+MET, MISSED = Threshold(expression="a", actual=1.0, met=True), Threshold(expression="b", actual=1.0, met=False)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "succeeded", "interrupted", "code"),
+    [
+        ([], 1, False, ExitCode.OK),
+        ([MET], 1, False, ExitCode.OK),
+        ([MET, MISSED], 1, False, ExitCode.FAILED),
+        ([MISSED], 0, False, ExitCode.UNJUDGEABLE),
+        ([MISSED], 0, True, ExitCode.INTERRUPTED),
+    ],
+)
+def test_exit_codes(thresholds: list[Threshold], succeeded: int, interrupted: bool, code: ExitCode) -> None:
+    assert load_exit_code(thresholds, succeeded=succeeded, interrupted=interrupted) is code
