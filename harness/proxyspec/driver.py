@@ -58,10 +58,6 @@ class _Recorder:
         self.replies: list[Reply] = []
         self.closed = False
 
-    def restart(self) -> None:
-        """Count time from now: the connection is established."""
-        self._started = self._clock()
-
     def elapsed(self) -> float:
         return self._clock() - self._started
 
@@ -204,7 +200,6 @@ async def drive(case: Case, target: Target, road: Road, wire: Wire) -> Transcrip
         except (TimeoutError, OSError) as error:
             record.note(EventKind.CONNECT_FAILED, note=str(error) or "timed out")
             return Transcript(case.id, tuple(record.events))
-        record.restart()
         record.note(EventKind.CONNECTED)
         reader = asyncio.create_task(_read_all(wire, record))
         session = _Session(case, target, wire, record)

@@ -1,6 +1,7 @@
 """The words of a run: cases, steps, transcripts, outcomes and verdicts, as frozen data.
 
-Nothing here does I/O. Times are seconds; a transcript's times count from the moment its connection was established.
+Nothing here does I/O. Times are seconds. A transcript's times count from the moment its connection was asked for: a target's
+deadline, which starts when the kernel accepts, can so look later than it was and never earlier.
 """
 
 from __future__ import annotations
@@ -266,7 +267,7 @@ class Ending(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of a transcript; `at` in seconds since the connection was established."""
+    """One entry of a transcript; `at` in seconds since the connection was asked for."""
 
     at: float
     kind: EventKind

@@ -75,7 +75,7 @@ class Environment(_Record):
 class EventRecord(_Record):
     """One entry of a transcript."""
 
-    at: float = Field(description="seconds since the connection was established")
+    at: float = Field(description="seconds since the connection was asked for")
     kind: EventKind
     hex: str = Field(default="", description="the bytes, in hexadecimal")
     note: str = ""

@@ -20,7 +20,7 @@ class Reply:
 
     code: int | None
     lines: tuple[bytes, ...]
-    #: When its last byte arrived, in seconds since the connection was established.
+    #: When its last byte arrived, in seconds since the connection was asked for.
     at: float
 
     @property

@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from proxyspec.model import Verdict, Via
 from proxyspec.records import CaseRecord, ConformanceRun, LoadRun
-
 from proxyspec_reports.load import Standing
 from proxyspec_reports.printable import show
 

@@ -8,7 +8,6 @@ from itertools import takewhile
 
 from proxyspec.model import Ending, EventKind, Source, Verdict, Via
 from proxyspec.records import CaseRecord, EventRecord, InvalidRun, TargetRecord
-
 from proxyspec_reports.byhand import by_hand
 from proxyspec_reports.hexdump import Annotate, HexDump, dump
 from proxyspec_reports.printable import show, show_bytes, show_lines

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from proxyspec.model import Verdict
 from proxyspec.records import ConformanceRun
-
 from proxyspec_reports.cases import CaseView, case_view, control_of
 from proxyspec_reports.facts import RunFacts, run_facts
 from proxyspec_reports.hexdump import Annotate

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from proxyspec.records import ConformanceRun, Environment, LoadRun, TargetRecord
-
 from proxyspec_reports.printable import show
 
 __all__ = ["Fact", "RunFacts", "run_facts"]

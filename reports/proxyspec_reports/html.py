@@ -8,8 +8,8 @@ from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from proxyspec.model import Verdict
 
+from proxyspec.model import Verdict
 from proxyspec_reports import charts, figures
 from proxyspec_reports.answer import Word
 from proxyspec_reports.conformance import MEANINGS, PROBLEMS, ConformanceView

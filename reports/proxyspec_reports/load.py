@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from proxyspec.records import LoadError, LoadPoint, LoadRun, LoadStep
 from proxyspec.records import Threshold as ThresholdRecord
-
 from proxyspec_reports.facts import RunFacts, run_facts
 from proxyspec_reports.printable import show
 

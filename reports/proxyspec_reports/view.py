@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxyspec.records import ConformanceRun, LoadRun
-
 from proxyspec_reports.answer import Answer, answer
 from proxyspec_reports.conformance import ConformanceView, conformance_view
 from proxyspec_reports.hexdump import Annotate, no_annotation

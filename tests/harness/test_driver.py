@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 import pytest
@@ -84,6 +85,21 @@ def test_an_end_at_the_deadline_is_timed() -> None:
     seen, _ = transcript(case(), smtp_server(takes_line, last_words=b"421 late\r\n"))
     assert seen.ending is Ending.FIN
     assert seen.received == b"421 late\r\n"
+    assert seen.duration == pytest.approx(30.0)
+
+
+def test_a_deadline_never_looks_earlier_than_it_was() -> None:
+    """The target accepts when the kernel does; a harness that learns of it late must not blame the target."""
+    wire = ScriptedWire(smtp_server(takes_line))
+    connect = wire.connect
+
+    async def told_late() -> View:
+        client = await connect()
+        await asyncio.sleep(0.5)
+        return client
+
+    wire.connect = told_late  # type: ignore[method-assign]
+    seen = run_virtually(drive(case(), TARGET, ROAD, wire))
     assert seen.duration == pytest.approx(30.0)
 
 
