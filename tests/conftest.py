@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from proxyspec_haproxy import BinaryEngine, DockerEngine, HAProxyError, build_image, choose_engine
 from proxyspec_haproxy.engines.binary import find_on_path, find_wheel
@@ -17,6 +18,10 @@ from proxyspec_haproxy.engines.docker import connect
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+# A busy machine must not fail a property: none of them is about time.
+settings.register_profile("proxyspec", deadline=None)
+settings.load_profile("proxyspec")
 
 
 @pytest.fixture(scope="session")

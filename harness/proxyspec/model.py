@@ -1,7 +1,7 @@
 """The words of a run: cases, steps, transcripts, outcomes and verdicts, as frozen data.
 
-Nothing here does I/O. Times are seconds. A transcript's times count from the moment its connection was asked for: a target's
-deadline, which starts when the kernel accepts, can so look later than it was and never earlier.
+Nothing here does I/O. Times are seconds. A transcript's times count from the moment its connection was asked for: the
+target's deadline, which starts when the kernel accepts, can so look later than it was and never earlier.
 """
 
 from __future__ import annotations
