@@ -2,10 +2,10 @@
 
 Read it from the inside out: `proxy` turns bytes into a header, `smtp` turns bytes into a mail session, `connection`
 puts the one before the other and decides who may send what, and `shell` gives connections a socket and a clock. All
-but `shell`, `sink`, `journal` and `command` works on bytes in memory and can be driven without a socket.
+these but `shell` work on bytes in memory, TLS included (`tls`), and can be driven without a socket.
 """
 
-from proxyspec_server.connection import Connection, Service
+from proxyspec_server.connection import Connection, Entrance, Service, SslTlvUse
 from proxyspec_server.ending import Ending
 from proxyspec_server.profile import STRICT, Limits, Profile, Replies
 from proxyspec_server.shell import Server
@@ -15,11 +15,13 @@ __all__ = [
     "STRICT",
     "Connection",
     "Ending",
+    "Entrance",
     "Limits",
     "Profile",
     "Replies",
     "Server",
     "Service",
+    "SslTlvUse",
     "TrustList",
     "TrustListError",
 ]

@@ -7,12 +7,13 @@ from typing import Generic, TypeVar
 
 
 class Timer(IntEnum):
-    """What a deadline is for. A connection waits for one of the first three at a time, and for WRITE beside it."""
+    """What a deadline is for. A connection waits for one of the first four at a time, and for WRITE beside it."""
 
     HEADER = 0
-    IDLE = 1
-    LINGER = 2
-    WRITE = 3
+    HANDSHAKE = 1
+    IDLE = 2
+    LINGER = 3
+    WRITE = 4
 
 
 Key = TypeVar("Key", bound=Hashable)
@@ -45,6 +46,10 @@ class Deadlines(Generic[Key]):
         """Forget every deadline of a key."""
         for queue in self._queues.values():
             queue.pop(key, None)
+
+    def pending(self, timer: Timer) -> int:
+        """How many wait for this kind of deadline."""
+        return len(self._queues[timer])
 
     def next_due(self) -> float | None:
         """When the earliest deadline falls, or None when there is none."""

@@ -2,20 +2,24 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from time import time
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from proxyspec_server.visible import visible
 
 MAX_STRING = 400
 """Longest string of an entry, in characters."""
+MAX_LINE = 4096
+"""Longest line in bytes: what a pipe takes in one piece, so that the lines of several processes stay whole (pipe(7))."""
+_SHORT_STRING = 40
+_SHORT_LIST = 20
 
-Value = str | int | float | bool | None | list[str]
+Value: TypeAlias = "str | int | float | bool | list[str] | Mapping[str, Value] | None"
 
 
 class Step(StrEnum):
@@ -28,11 +32,15 @@ class Step(StrEnum):
     """Something outside failed and the server carries on: a bad trust list, no descriptors left."""
     FAULT = "fault"
     """Something inside failed and one connection was lost to it."""
+    METRICS = "metrics"
+    """What has been counted so far, asked for by SIGUSR1."""
     STOPPED = "stopped"
 
     CONNECTED = "connected"
     HEADER = "header"
     REFUSED = "refused"
+    TLS = "tls"
+    """A handshake is done, or has failed."""
     GREETED = "greeted"
     HELO = "helo"
     MESSAGE = "message"
@@ -79,11 +87,12 @@ class Journal:
         if self._stream is None:
             return
         now = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
-        entry: dict[str, Value] = {"time": now, "event": step.value}
-        for key, value in details.items():
-            entry[key] = _safe(value)
+        head: dict[str, Value] = {"time": now, "event": step.value}
+        line = _line(head | {key: _safe(value) for key, value in details.items()})
+        if len(line) > MAX_LINE:
+            line = _line(head | {key: _shortened(value) for key, value in details.items()})
         try:
-            self._stream.write(json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n")
+            self._stream.write(line)
             self._stream.flush()
         except OSError as error:
             self._stream = None
@@ -96,9 +105,25 @@ class Journal:
         self._stream = None
 
 
+def _line(entry: dict[str, Value]) -> bytes:
+    return json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _shortened(value: Value) -> Value:
+    if isinstance(value, str):
+        return visible(value, _SHORT_STRING)
+    if isinstance(value, list):
+        return [visible(item, _SHORT_STRING) for item in value[:_SHORT_LIST]]
+    if isinstance(value, Mapping):
+        return {key: _shortened(item) for key, item in value.items()}
+    return value
+
+
 def _safe(value: Value) -> Value:
     if isinstance(value, str):
         return visible(value, MAX_STRING)
     if isinstance(value, list):
         return [visible(item, MAX_STRING) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _safe(item) for key, item in value.items()}
     return value

@@ -1,15 +1,16 @@
-"""What a server says and tolerates, as data: reply texts, limits, header versions."""
+"""What a server says and tolerates, as data: reply texts, limits, header versions and choices."""
 
 from dataclasses import dataclass, field
 
-from proxyspec_server.proxy import DEFAULT_MAX_HEADER_SIZE
+from proxyspec_server.proxy import DEFAULT_MAX_HEADER_SIZE, STRICT_CHOICES, Choices, HeaderParser, Readers, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replies:
     """Reply lines without CRLF. `{name}` is the server's name, `{address}` the client's address, `{verb}` a command.
 
-    An empty text where the connection ends means that it ends without a word.
+    A refused command that is answered with 421 or 521 is the last one (RFC 5321, section 3.8, and RFC 7504). An empty
+    text where the connection ends means that it ends without a word.
     """
 
     banner: str = "220 {name} ESMTP proxyspec"
@@ -19,16 +20,20 @@ class Replies:
     sender_ok: str = "250 2.1.0 Sender OK"
     recipient_ok: str = "250 2.1.5 Recipient OK"
     accepted: str = "250 2.0.0 OK queued as {id}"
+    start_tls: str = "220 2.0.0 Ready to start TLS"
     go_ahead: str = "354 End data with <CR><LF>.<CR><LF>"
     help: str = "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT"
     cannot_verify: str = "252 2.1.5 Cannot verify, send some mail to find out"
 
     header_malformed: str = "421 4.3.2 {name} invalid PROXY header"
+    header_too_long: str = "421 4.3.2 {name} invalid PROXY header"
     header_timeout: str = "421 4.4.2 {name} PROXY timed out"
     proxy_refused: str = "421 4.7.0 PROXY not allowed from {address}"
     idle_timeout: str = "421 4.4.2 {name} idle for too long"
     shutdown: str = "421 4.3.2 {name} shutting down"
     too_many_connections: str = "421 4.3.2 {name} too many connections"
+    too_many_waiting: str = "421 4.3.2 {name} too many connections wait for their header"
+    too_many_from_client: str = "421 4.7.0 {name} too many connections from {address}"
     too_many_bad_commands: str = "421 4.7.0 {name} too many bad commands"
 
     cannot_store: str = "452 4.3.1 Cannot store the message now"
@@ -40,6 +45,7 @@ class Replies:
     bad_sender: str = "501 5.1.7 Bad sender address"
     bad_recipient: str = "501 5.1.3 Bad recipient address"
     not_implemented: str = "502 5.5.1 Command not implemented"
+    tls_active: str = "503 5.5.1 TLS is active already"
     second_header: str = "503 5.5.1 PROXY comes first and only once"
     hello_first: str = "503 5.5.1 Say EHLO or HELO first"
     nested_mail: str = "503 5.5.1 A transaction is open already"
@@ -58,6 +64,8 @@ class Limits:
     header_size: int = DEFAULT_MAX_HEADER_SIZE
     header_timeout: float = 30.0
     """From accept to the complete header, however many bytes come meanwhile (section 2)."""
+    tls_timeout: float = 30.0
+    """From the beginning of a TLS handshake to its end, however many bytes come meanwhile."""
     idle_timeout: float = 300.0
     """Between two receptions (RFC 5321, section 4.5.3.2.7)."""
     linger: float = 2.0
@@ -65,6 +73,14 @@ class Limits:
     write_timeout: float = 30.0
     """How long a peer may leave its replies unread."""
     connections: int = 16_384
+    waiting: int | None = None
+    """Connections that wait for their header at a time; None for as many as there may be connections."""
+    connections_per_client: int | None = None
+    """Connections of one client address at a time, behind a proxy the proxied one; None for no limit.
+
+    A proxy is no client: connections it opens for itself, or whose client it does not name, are not counted, so that
+    health checks are never starved.
+    """
 
     command_line: int = 512
     """RFC 5321, section 4.5.3.1.4."""
@@ -84,11 +100,26 @@ class Profile:
     """One server's habits."""
 
     name: str
+    summary: str
+    """One sentence for those who choose."""
     versions: frozenset[int] = frozenset({1, 2})
     """Versions of the PROXY protocol spoken; a header of another version is malformed."""
+    choices: Choices = STRICT_CHOICES
+    """What the PROXY protocol text leaves free."""
+    held: frozenset[Rule] = frozenset()
+    """Broken rules that get no answer before the header deadline; what follows is dropped meanwhile."""
+    received_client: str = "{literal}"
+    """What the Received field tells of the client: `{literal}` is its address literal, `{address}` its bare address."""
     replies: Replies = field(default_factory=Replies)
     limits: Limits = field(default_factory=Limits)
+    readers: Readers = field(default_factory=Readers)
+    """The classes that read headers; no profile has any but the sound ones."""
+    header_parser: type[HeaderParser] = field(init=False, repr=False, compare=False)
+    """The readers, put together for the choices."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "header_parser", self.readers.parser_for(self.choices))
 
 
-STRICT = Profile(name="strict")
+STRICT = Profile(name="strict", summary="The text to the letter; what it leaves free is refused where it looks broken.")
 """The text to the letter."""

@@ -3,16 +3,19 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from itertools import count
 from time import monotonic
-from typing import ClassVar
+from typing import ClassVar, cast
 
-from proxyspec_server.connection import Action, Connection, Finish, Service, Wait, Write
+from proxyspec_server.connection import Action, Connection, Entrance, Finish, Service, Wait, Write
 from proxyspec_server.deadlines import Deadlines, Timer
 from proxyspec_server.ending import Ending
 from proxyspec_server.journal import Journal, Note, Step, Value
+from proxyspec_server.metrics import Metrics, Snapshot, Traffic
+from proxyspec_server.peername import peername
 from proxyspec_server.proxy import Endpoint
 from proxyspec_server.trust import TrustList
 
@@ -25,8 +28,15 @@ _ACCEPTS = 128
 """Connections accepted in one turn of the loop."""
 _TROUBLE_PAUSE = 1.0
 """Seconds before the same trouble is logged again: without descriptors, every accept() of a turn fails alike."""
+_IDLE = Timer.IDLE
 _SLICE = 32 * 1024
 """Bytes answered in one go: bounds the replies that pile up before a peer that does not read is noticed."""
+
+
+def _address(bound: socket.socket) -> Endpoint | None:
+    """The address of a listener, which its connections share unless it stands for every address there is."""
+    host, port = bound.getsockname()[:2]
+    return None if ip_address(host.partition("%")[0]).is_unspecified else Endpoint(host.partition("%")[0], port)
 
 
 class Server:
@@ -37,16 +47,20 @@ class Server:
 
     def __init__(self, service: Service, journal: Journal, connection_type: type[Connection] = Connection) -> None:
         limits = service.profile.limits
-        self.service = service
+        self.metrics = Metrics()
+        self.service = replace(service, deliver=self.metrics.counting(service.deliver), noting=journal.enabled)
         self.journal = journal
         self.connection_type = connection_type
         self.wires: set[Wire] = set()
         self.faults = 0
         """Exceptions met in the server's own code."""
+        self.idle_grain = limits.idle_timeout / 256
+        """Seconds within which a session's idle deadline is not started anew: that much later it may fall."""
         self.deadlines: Deadlines[Wire] = Deadlines(
             {
                 Timer.HEADER: limits.header_timeout,
-                Timer.IDLE: limits.idle_timeout,
+                Timer.HANDSHAKE: limits.tls_timeout,
+                Timer.IDLE: limits.idle_timeout + self.idle_grain,
                 Timer.LINGER: limits.linger,
                 Timer.WRITE: limits.write_timeout,
             }
@@ -62,12 +76,13 @@ class Server:
 
     # Listening.
 
-    async def listen(self, sockets: Sequence[socket.socket]) -> None:
+    async def listen(self, sockets: Sequence[socket.socket], entrance: Entrance = Entrance.CLEARTEXT) -> None:
         """Accept connections on bound sockets from now on."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_trouble)
         for bound in sockets:
-            self._listeners.append(await loop.create_server(lambda: Wire(self), sock=bound, backlog=_ACCEPTS))
+            wires = self.wires_for(entrance, _address(bound))
+            self._listeners.append(await loop.create_server(wires, sock=bound, backlog=_ACCEPTS))
             # asyncio takes one number for the kernel's queue and for its own greed; the queue may be longer.
             bound.listen(BACKLOG)
 
@@ -94,6 +109,25 @@ class Server:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def wire(self) -> "Wire":
+        """What the next connection gets; a subclass may give it another kind."""
+        return Wire(self)
+
+    def wires_for(self, entrance: Entrance, local: Endpoint | None = None) -> "Callable[[], Wire]":
+        """What makes the wires of a listener; `local` is its address, or None where that differs by connection."""
+
+        def wire() -> Wire:
+            made = self.wire()
+            made.entrance = entrance
+            made.local = local
+            return made
+
+        return wire
+
+    def snapshot(self) -> Snapshot:
+        """What has been counted up to now."""
+        return self.metrics.snapshot(self.wires, self.deadlines.pending(Timer.HEADER), self.faults)
 
     def _on_trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
@@ -122,6 +156,15 @@ class Server:
     def full(self) -> bool:
         """Whether there are more connections than there may be."""
         return len(self.wires) > self.service.profile.limits.connections
+
+    def crowded(self) -> bool:
+        """Whether as many connections wait for their header as may."""
+        limit = self.service.profile.limits.waiting
+        return limit is not None and self.deadlines.pending(Timer.HEADER) >= limit
+
+    def header_deadline_answered(self, since: float) -> None:
+        """Count how late the deadline of a connection accepted at `since` was answered."""
+        self.metrics.lateness.add(monotonic() - since - self.service.profile.limits.header_timeout)
 
     def gone(self, wire: "Wire") -> None:
         """Forget a connection."""
@@ -163,11 +206,15 @@ class Wire(asyncio.Protocol):
         "_core",
         "_eof",
         "_finishing",
+        "_idle_again",
         "_paused",
         "_pending",
         "_server",
         "_since",
         "_transport",
+        "_waiting",
+        "entrance",
+        "local",
     )
 
     _NOWHERE: ClassVar[Endpoint] = Endpoint("0.0.0.0", 0)  # noqa: S104
@@ -183,27 +230,40 @@ class Wire(asyncio.Protocol):
         self._eof = False
         self._finishing = False
         self._paused = False
+        self._waiting: Timer | None = None
+        self._idle_again = 0.0
+        self.entrance = Entrance.CLEARTEXT
+        self.local: Endpoint | None = None
 
     # asyncio's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepted."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(f"a stream transport is needed, not {type(transport).__name__}")
         server = self._server
-        self._transport = transport
+        # A stream transport, whether or not the loop's class says so by its ancestry: uvloop's does not.
+        self._transport = transport = cast(asyncio.Transport, transport)
         self._since = monotonic()
         server.wires.add(self)
+        server.metrics.accepted += 1
+        peer = self._endpoint("peername")
         self._core = core = server.connection_type(
             server.service,
             server.identity(),
-            self._endpoint("peername"),
-            self._endpoint("sockname"),
+            peer,
+            self.local or self._endpoint("sockname"),
+            self.entrance,
         )
-        if server.stopping:
+        if peer is self._NOWHERE:
+            core.reset()
+            transport.abort()
+        elif server.stopping:
             self._do(core.shutdown())
+        elif server.full():
+            self._do(core.overloaded())
+        elif server.crowded() and core.trusted():
+            self._do(core.crowded())
         else:
-            self._do(core.overloaded() if server.full() else core.connected())
+            self._do(core.connected())
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -248,21 +308,27 @@ class Wire(asyncio.Protocol):
             return
         if exc is None:
             core.eof()
-        elif isinstance(exc, BrokenPipeError):
+        elif isinstance(exc, BrokenPipeError) or (self._paused and isinstance(exc, OSError)):
             core.reset_while_writing()
         elif isinstance(exc, OSError):
             core.reset()
         else:
             core.cut(Ending.FAULT)
-        self._record(
-            Step.CLOSED,
-            {
-                "ending": core.ending.value if core.ending is not None else None,
-                "bytes_in": self._bytes_in,
-                "bytes_out": self._bytes_out,
-                "duration": round(monotonic() - self._since, 6),
-            },
-        )
+        core.gone()
+        metrics = self._server.metrics
+        self.account(metrics.traffic)
+        if core.ending is not None:
+            metrics.endings[core.ending] += 1
+        if self._server.journal.enabled:
+            self._record(
+                Step.CLOSED,
+                {
+                    "ending": core.ending.value if core.ending is not None else None,
+                    "bytes_in": self._bytes_in,
+                    "bytes_out": self._bytes_out,
+                    "duration": round(monotonic() - self._since, 6),
+                },
+            )
         self._core = None
         self._transport = None
 
@@ -272,6 +338,11 @@ class Wire(asyncio.Protocol):
         """The server stops."""
         if self._core is not None:
             self._do(self._core.shutdown())
+
+    def account(self, traffic: Traffic) -> None:
+        """Add what the connection has carried."""
+        if self._core is not None:
+            traffic.add(self._bytes_in, self._bytes_out, self._core.header, encrypted=self._core.encrypted)
 
     def cut(self, ending: Ending) -> None:
         """End at once, without a word."""
@@ -286,6 +357,9 @@ class Wire(asyncio.Protocol):
             return
         if timer is Timer.HEADER:
             self._do(core.header_deadline())
+            self._server.header_deadline_answered(self._since)
+        elif timer is Timer.HANDSHAKE:
+            self._do(core.handshake_deadline())
         elif timer is Timer.IDLE:
             self._do(core.idle())
         elif timer is Timer.WRITE:
@@ -321,8 +395,15 @@ class Wire(asyncio.Protocol):
             self._core.reset_while_writing()
 
     def _wait(self, timer: Timer) -> None:
-        if timer is Timer.IDLE:
-            self._server.deadlines.cancel(Timer.HEADER, self)
+        if timer is not self._waiting:
+            if self._waiting is not None:
+                self._server.deadlines.cancel(self._waiting, self)
+            self._waiting = timer
+        elif timer is _IDLE:
+            now = monotonic()
+            if now < self._idle_again:
+                return
+            self._idle_again = now + self._server.idle_grain
         self._server.start(timer, self)
 
     def _finish(self) -> None:
@@ -331,8 +412,9 @@ class Wire(asyncio.Protocol):
             return
         self._finishing = True
         self._pending = b""
-        self._server.deadlines.forget(self)
-        self._server.start(Timer.LINGER, self)
+        if self._paused:
+            self._server.deadlines.cancel(Timer.WRITE, self)
+        self._wait(Timer.LINGER)
         if self._eof:
             self._close()
             return
@@ -350,8 +432,12 @@ class Wire(asyncio.Protocol):
             self._transport.close()
 
     def _endpoint(self, which: str) -> Endpoint:
-        name = self._transport.get_extra_info(which) if self._transport is not None else None
-        # A loop may have no name for a peer that has left already.
+        transport = self._transport
+        name = transport.get_extra_info(which) if transport is not None else None
+        if name is None and which == "peername" and transport is not None:
+            # A loop that asks late has no name for a peer that has reset the connection already.
+            connection = transport.get_extra_info("socket")
+            name = peername(connection) if connection is not None else None
         return Endpoint(name[0].partition("%")[0], name[1]) if name else self._NOWHERE
 
     def _note(self, note: Note) -> None:

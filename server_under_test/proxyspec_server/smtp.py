@@ -1,6 +1,7 @@
 """One SMTP session without a socket: bytes in, replies and notes out (RFC 5321).
 
-Extensions: SIZE (RFC 1870), 8BITMIME (6152), SMTPUTF8 (6531), PIPELINING (2920), ENHANCEDSTATUSCODES (2034).
+Extensions: SIZE (RFC 1870), 8BITMIME (6152), SMTPUTF8 (6531), PIPELINING (2920), ENHANCEDSTATUSCODES (2034),
+STARTTLS (3207).
 """
 
 import re
@@ -8,10 +9,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from enum import Enum
+from functools import lru_cache
 from typing import ClassVar
 
 from proxyspec_server.ending import Ending
-from proxyspec_server.journal import Note, Step
+from proxyspec_server.journal import Note, Step, Value
 from proxyspec_server.message import Deliver, DeliveryFailed, Message
 from proxyspec_server.profile import Profile
 from proxyspec_server.proxy import Endpoint
@@ -19,7 +21,7 @@ from proxyspec_server.visible import visible
 
 # A path in angle brackets; a quoted local part may hold ">" (RFC 5321, section 4.1.2). One space after the colon, which
 # the grammar forbids and many clients send, is let pass.
-_PATH = rb' ?<(?P<path>(?:[^<>"\\\s]|"(?:[^"\\\r\n]|\\[^\r\n])*")*)>(?: (?P<parameters>.*))?'
+_PATH = rb' ?<(?P<path>(?:[^<>"\\\s]++|"(?:[^"\\\r\n]|\\[^\r\n])*")*+)>(?: (?P<parameters>.*))?'
 _MAIL = re.compile(rb"FROM:" + _PATH, re.IGNORECASE | re.DOTALL)
 _RCPT = re.compile(rb"TO:" + _PATH, re.IGNORECASE | re.DOTALL)
 
@@ -31,7 +33,10 @@ _HELO_UNSAFE = re.compile(r"[^0-9A-Za-z._:\[\]-]")
 _MAX_HELO = 255
 
 _LINE_END = b"\r\n"
+_LAST_REPLIES = ("421", "521")
 _END_OF_DATA = b"\r\n.\r\n"
+_SHORT = 200
+"""Bytes a command line may have under any limits, so that they need not be looked up for most."""
 
 
 class Standing(Enum):
@@ -39,6 +44,22 @@ class Standing(Enum):
 
     LISTED = "listed"
     UNLISTED = "unlisted"
+
+
+class Security(Enum):
+    """Whether the client's words are encrypted, and by whom."""
+
+    CLEARTEXT = "cleartext"
+    """They are not, and TLS is not on offer."""
+    OFFERED = "offered"
+    """They are not yet; STARTTLS is on offer."""
+    ACTIVE = "active"
+    """Up to this server."""
+    AT_PROXY = "at-proxy"
+    """Up to the proxy, says its SSL TLV, and the configuration believes it (section 2.2.6)."""
+
+
+_ENCRYPTED = (Security.ACTIVE, Security.AT_PROXY)
 
 
 class Refusal(Exception):
@@ -119,6 +140,19 @@ class _Body:
         self._line = len(chunk) - (start if end < 0 else end + 2)
 
 
+def _encoded(text: str) -> bytes:
+    return text.encode("ascii", "backslashreplace") + _LINE_END
+
+
+_repeated = lru_cache(maxsize=256)(_encoded)
+"""For the replies without variables, of which a profile has a few dozen."""
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
+
+
 def _held_back(data: bytes, start: int) -> int:
     """How many bytes at the end of `data[start:]` may be the beginning of the end of the message."""
     for length in range(min(len(_END_OF_DATA) - 1, len(data) - start), 0, -1):
@@ -143,6 +177,7 @@ class SmtpSession:
         "_discarding",
         "_name",
         "_notes",
+        "_noting",
         "_out",
         "_profile",
         "_standing",
@@ -154,8 +189,10 @@ class SmtpSession:
         "helo",
         "identity",
         "recipients",
+        "security",
         "sender",
         "smtputf8",
+        "upgrading",
     )
 
     verbs: ClassVar[dict[bytes, str]] = {
@@ -172,7 +209,7 @@ class SmtpSession:
         b"PROXY": "do_proxy",
         b"EXPN": "do_not_implemented",
         b"AUTH": "do_not_implemented",
-        b"STARTTLS": "do_not_implemented",
+        b"STARTTLS": "do_starttls",
     }
 
     def __init__(
@@ -185,10 +222,12 @@ class SmtpSession:
         profile: Profile,
         deliver: Deliver,
         clock: Callable[[], float],
+        security: Security = Security.CLEARTEXT,
+        noting: bool = True,
     ) -> None:
         """`name` is the server's, `client` the address believed, `identity` the connection's id in ids and notes.
 
-        `clock` gives seconds since the epoch, for dates.
+        `clock` gives seconds since the epoch, for dates. Without `noting` no notes are taken.
         """
         self._name = name
         self._standing = standing
@@ -197,6 +236,7 @@ class SmtpSession:
         self._clock = clock
         self._out: list[bytes] = []
         self._notes: list[Note] = []
+        self._noting = noting
         self._buffer = b""
         self._discarding = False
         self._body: _Body | None = None
@@ -204,6 +244,8 @@ class SmtpSession:
         self._transactions = 0
         self.client = client
         self.identity = identity
+        self.security = security
+        self.upgrading = False
         self.commands = 0
         self.ended: Ending | None = None
         self.helo: str | None = None
@@ -225,14 +267,27 @@ class SmtpSession:
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        while data and self.ended is None:
+        while data and self.ended is None and not self.upgrading:
             data = self._feed_lines(data) if self._body is None else self._feed_body(self._body, data)
         return self._take_replies()
 
     def take_notes(self) -> list[Note]:
         """What happened since the last call."""
+        if not self._notes:
+            return []
         notes, self._notes = self._notes, []
         return notes
+
+    def secured(self) -> None:
+        """The TLS handshake is done: forget what was said in clear (RFC 3207, section 4.2).
+
+        The client's address stays, as it was never the client's to say.
+        """
+        self.upgrading = False
+        self.security = Security.ACTIVE
+        self.helo = None
+        self.esmtp = False
+        self.reset()
 
     def end(self, ending: Ending, text: str, **fields: str) -> bytes:
         """End the session from outside, with a last reply unless `text` is empty; returns what is left to write."""
@@ -249,17 +304,20 @@ class SmtpSession:
         while True:
             end = data.find(_LINE_END, start)
             if end < 0:
-                self._keep(data[start:])
+                if self._discarding or start < len(data):
+                    self._keep(data[start:])
                 return b""
             line = data[start:end]
             start = end + 2
             self.commands += 1
-            if self._discarding or len(line) + 2 > self.line_limit(line):
+            if self._discarding or (len(line) > _SHORT and len(line) + 2 > self.line_limit(line)):
                 self._discarding = False
                 self.bad_command(self._profile.replies.line_too_long)
             else:
                 self.line(line)
-            if self.ended is not None or self._body is not None:
+            if start == len(data):
+                return b""
+            if self.ended is not None or self._body is not None or self.upgrading:
                 return data[start:]
 
     def _keep(self, partial: bytes) -> None:
@@ -287,9 +345,12 @@ class SmtpSession:
             self.bad_command(str(refusal))
 
     def bad_command(self, text: str) -> None:
-        """Refuse a command, and the session after too many of them."""
+        """Refuse a command, and the session after too many of them, or where the refusal says that it ends."""
         self._bad_commands += 1
         self.say(text)
+        if text.startswith(_LAST_REPLIES):
+            self.ended = Ending.BAD_COMMANDS
+            return
         if self._bad_commands >= self._profile.limits.bad_commands:
             self.ended = Ending.BAD_COMMANDS
             self.say(self._profile.replies.too_many_bad_commands, name=self._name)
@@ -304,10 +365,9 @@ class SmtpSession:
     def do_ehlo(self, argument: bytes) -> None:
         """EHLO: the address the server believes, then the extensions."""
         self.greet(argument, "EHLO")
-        lines = [self.hello(), *self.extensions()]
-        for line in lines[:-1]:
-            self.say("250-" + line)
-        self.say("250 " + lines[-1])
+        self.say("250-{hello}", hello=self.hello())
+        *others, last = self.extensions()
+        self.say("".join([f"250-{keyword}\r\n" for keyword in others]) + f"250 {last}")
 
     def greet(self, argument: bytes, verb: str) -> None:
         """Take the client's name and forget any transaction."""
@@ -325,7 +385,8 @@ class SmtpSession:
 
     def extensions(self) -> list[str]:
         """The EHLO keywords."""
-        return ["PIPELINING", f"SIZE {self._profile.limits.message}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        always = ["PIPELINING", f"SIZE {self._profile.limits.message}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        return [*always, "STARTTLS"] if self.security is Security.OFFERED else always
 
     def do_mail(self, argument: bytes) -> None:
         """MAIL: opens a transaction."""
@@ -337,8 +398,9 @@ class SmtpSession:
         match = _MAIL.fullmatch(argument)
         if match is None:
             raise self.syntax("MAIL FROM:<address> [SIZE=n] [BODY=7BIT|8BITMIME] [SMTPUTF8]")
-        smtputf8 = self.mail_parameters(match["parameters"] or b"")
-        sender = self.address(match["path"], smtputf8=smtputf8, bad=replies.bad_sender) if match["path"] else ""
+        path, parameters = match.groups()
+        smtputf8 = self.mail_parameters(parameters) if parameters else False
+        sender = self.address(path, smtputf8=smtputf8, bad=replies.bad_sender) if path else ""
         self.smtputf8 = smtputf8
         self.sender = sender
         self.say(replies.sender_ok)
@@ -377,12 +439,12 @@ class SmtpSession:
         match = _RCPT.fullmatch(argument)
         if match is None:
             raise self.syntax("RCPT TO:<address>")
-        if match["parameters"]:
+        path, parameters = match.groups()
+        if parameters:
             raise Refusal(replies.unknown_parameter)
         if len(self.recipients) >= self._profile.limits.recipients:
             self.say(replies.too_many_recipients)
             return
-        path = match["path"]
         # The one address that needs no domain (RFC 5321, section 4.5.1).
         postmaster = path.lower() == b"postmaster"
         recipient = (
@@ -449,6 +511,21 @@ class SmtpSession:
         self.say(self._profile.replies.bye, name=self._name)
         self.ended = Ending.QUIT
 
+    def do_starttls(self, argument: bytes) -> None:
+        """STARTTLS: the handshake is next, and what came along behind the command is dropped (RFC 3207, section 4).
+
+        Nothing protected those bytes; obeyed after the handshake, they would be anyone's words in the client's name.
+        """
+        replies = self._profile.replies
+        if self.security is Security.CLEARTEXT:
+            raise Refusal(replies.not_implemented)
+        if argument:
+            raise self.syntax("STARTTLS")
+        if self.security is not Security.OFFERED:
+            raise Refusal(replies.tls_active)
+        self.say(replies.start_tls)
+        self.upgrading = True
+
     def do_not_implemented(self, argument: bytes) -> None:
         """A command that exists and is not offered."""
         raise Refusal(self._profile.replies.not_implemented)
@@ -491,14 +568,15 @@ class SmtpSession:
                 self.note(Step.TROUBLE, reason=str(failure))
                 self.say(replies.cannot_store)
                 return
-            self.note(
-                Step.MESSAGE,
-                id=message.id,
-                sender=message.sender,
-                recipients=list(message.recipients[:10]),
-                recipient_count=len(message.recipients),
-                size=message.size,
-            )
+            if self._noting:
+                self.note(
+                    Step.MESSAGE,
+                    id=message.id,
+                    sender=message.sender,
+                    recipients=list(message.recipients[:10]),
+                    recipient_count=len(message.recipients),
+                    size=message.size,
+                )
             self.say(replies.accepted, id=message.id)
 
     def message(self, body: _Body) -> Message:
@@ -517,11 +595,18 @@ class SmtpSession:
     def received_field(self, identity: str) -> str:
         """The Received field with the address the server believes (RFC 5321, section 4.4)."""
         protocol = "UTF8SMTP" if self.smtputf8 else "ESMTP" if self.esmtp else "SMTP"
+        if self.esmtp and self.security in _ENCRYPTED:
+            # RFC 3848, and RFC 6531, section 4.3; there is no such name without EHLO.
+            protocol += "S"
         return (
-            f"Received: from {self.helo} ({self.address_literal()})\r\n"
+            f"Received: from {self.helo} ({self.received_client()})\r\n"
             f"\tby {self._name} with {protocol} id {identity};\r\n"
-            f"\t{format_datetime(datetime.fromtimestamp(self._clock(), UTC))}\r\n"
+            f"\t{_date(int(self._clock()))}\r\n"
         )
+
+    def received_client(self) -> str:
+        """The client as the Received field shows it."""
+        return self._profile.received_client.format(literal=self.address_literal(), address=self.client.host)
 
     def address_literal(self) -> str:
         """The client's address as an address literal (RFC 5321, section 4.1.3)."""
@@ -546,15 +631,17 @@ class SmtpSession:
 
     def say(self, text: str, **fields: str) -> None:
         """Queue one reply line."""
-        if fields:
-            text = text.format(**fields)
-        self._out.append(text.encode("ascii", "backslashreplace") + _LINE_END)
+        self._out.append(_encoded(text.format(**fields)) if fields else _repeated(text))
 
-    def note(self, step: Step, **details: str | int | list[str]) -> None:
-        """Queue a note."""
-        self._notes.append(Note(step, dict(details)))
+    def note(self, step: Step, **details: Value) -> None:
+        """Queue a note, if anybody wants notes."""
+        if self._noting:
+            self._notes.append(Note(step, details))
 
     def _take_replies(self) -> bytes:
-        replies = b"".join(self._out)
-        self._out.clear()
+        out = self._out
+        if len(out) == 1:
+            return out.pop()
+        replies = b"".join(out)
+        out.clear()
         return replies

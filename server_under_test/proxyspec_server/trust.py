@@ -14,7 +14,6 @@ class TrustListError(ValueError):
     """A trust list that cannot be used; the message names the place and the remedy."""
 
 
-@lru_cache(maxsize=1024)
 def _address(peer: str) -> IPv4Address | IPv6Address:
     address = ip_address(peer.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
@@ -28,10 +27,12 @@ class TrustList:
     An IPv4-mapped IPv6 peer, as a dual-stack listener sees it, matches the IPv4 entries.
     """
 
-    __slots__ = ("_networks",)
+    __slots__ = ("_holds", "_networks")
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._networks = frozenset(networks)
+        # The same few proxies come again and again.
+        self._holds = lru_cache(maxsize=1024)(self._look_up)
 
     @classmethod
     def parse(cls, text: str, origin: str) -> "TrustList":
@@ -60,6 +61,9 @@ class TrustList:
 
     def __contains__(self, peer: str) -> bool:
         """Whether `peer`, the text of an address, is on the list. Raises ValueError if it is no address."""
+        return self._holds(peer)
+
+    def _look_up(self, peer: str) -> bool:
         address = _address(peer)
         return any(address in network for network in self._networks)
 

@@ -12,6 +12,8 @@ def visible(said: bytes | str, limit: int = SHOWN) -> str:
     # An escape is never shorter than what it stands for, so nothing past `limit` can be shown.
     excerpt = said[: limit + 1]
     text = excerpt.decode("latin-1") if isinstance(excerpt, bytes) else excerpt
+    if len(text) <= limit and text.isascii() and text.isprintable() and "\\" not in text:
+        return text
     shown = "".join(
         character
         if " " <= character <= "~" and character != "\\"

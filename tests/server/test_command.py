@@ -61,8 +61,9 @@ def server(*options: str, listeners: int = 1, descriptors: int | None = None) ->
         try:
             assert popen.stderr is not None
             lines = [popen.stderr.readline() for _ in range(listeners)]
-            assert all(line.startswith("listening on ") for line in lines), lines + popen.stderr.readlines()
-            yield Process(popen, [int(line.rpartition(":")[2]) for line in lines])
+            ready = ("listening on ", "listening with TLS on ", "metrics on ")
+            assert all(line.startswith(ready) for line in lines), lines + popen.stderr.readlines()
+            yield Process(popen, [int(line.rpartition(":")[2].partition("/")[0]) for line in lines])
         finally:
             popen.kill()
 
@@ -153,7 +154,7 @@ def test_sighup_reads_the_hosts_again_and_survives_a_bad_file(tmp_path: Path) ->
 
 
 def test_running_out_of_descriptors_is_survived() -> None:
-    with server("--log", "-", descriptors=24) as process, ExitStack() as clients:
+    with server("--log", "-", "--loop", "asyncio", descriptors=24) as process, ExitStack() as clients:
         crowd = [clients.enter_context(process.connect()) for _ in range(40)]
         assert "out of system resource" in str(process.event("trouble")["reason"])
         for client in crowd:

@@ -50,7 +50,7 @@ def test_breaking_off_loses_none() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(list(Timer)), st.integers(0, 5), st.integers(0, 3))))
 def test_agrees_with_a_plain_table(starts: list[tuple[Timer, int, int]]) -> None:
-    periods = {Timer.HEADER: 30.0, Timer.IDLE: 7.0, Timer.LINGER: 2.0, Timer.WRITE: 3.0}
+    periods = {Timer.HEADER: 30.0, Timer.HANDSHAKE: 4.0, Timer.IDLE: 7.0, Timer.LINGER: 2.0, Timer.WRITE: 3.0}
     deadlines: Deadlines[int] = Deadlines(periods)
     table: dict[tuple[Timer, int], float] = {}
     now = 0.0
@@ -62,4 +62,6 @@ def test_agrees_with_a_plain_table(starts: list[tuple[Timer, int, int]]) -> None
         assert set(deadlines.expire(now)) == fallen
         for entry in fallen:
             del table[entry]
+        for kind in Timer:
+            assert deadlines.pending(kind) == sum(1 for waiting, _ in table if waiting is kind)
         assert deadlines.next_due() == min(table.values(), default=None)

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from proxyspec_server.command import bind
-from proxyspec_server.connection import Action, Connection, Service
+from proxyspec_server.connection import Action, Connection, Entrance, Service
 from proxyspec_server.journal import Journal
 from proxyspec_server.message import Message
 from proxyspec_server.profile import STRICT, Limits
@@ -52,6 +53,15 @@ class Feed(io.BytesIO):
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), PATIENCE)
 
+    async def event(self, name: str) -> Entry:
+        """The first entry of this kind, once there is one."""
+        while True:
+            for entry in self.entries:
+                if entry["event"] == name:
+                    return entry
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), PATIENCE)
+
     async def ending(self) -> str:
         (entry,) = await self.ended()
         return str(entry["ending"])
@@ -73,18 +83,21 @@ async def running(
     connection_type: type[Connection] = Connection,
     host: str = "127.0.0.1",
     deliver: Callable[[Message], None] | None = None,
+    tls: ssl.SSLContext | None = None,
+    entrance: Entrance = Entrance.CLEARTEXT,
     **limits: float,
 ) -> AsyncIterator[Rig]:
     feed = Feed()
     service = Service(
         name="mx.test",
         trust=trust,
+        tls=tls,
         profile=replace(STRICT, limits=replace(Limits(linger=1.0), **limits)),  # type: ignore[arg-type]
         **({"deliver": deliver} if deliver else {}),  # type: ignore[arg-type]
     )
     server = Server(service, Journal(feed), connection_type)
     bound = bind(Endpoint(host, 0))
-    await server.listen([bound])
+    await server.listen([bound], entrance)
     try:
         yield Rig(server, feed, bound.getsockname()[:2])
     finally:

@@ -6,7 +6,8 @@ from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
-from proxyspec_server.proxy.tlv import SslInfo, Tlv, TlvType, split
+from proxyspec_server.proxy.rules import HeaderFault
+from proxyspec_server.proxy.tlv import SslInfo, Tlv, TlvType, find, whole
 
 
 class Command(Enum):
@@ -74,18 +75,23 @@ class Header(NamedTuple):
 
     @property
     def tlvs(self) -> tuple[Tlv, ...]:
-        """All TLVs in the order sent, duplicates included (section 2.2)."""
-        return split(self.tlv_area)
+        """All TLVs in the order sent, duplicates included (section 2.2); stray bytes let pass are left out."""
+        return whole(self.tlv_area)
 
     def tlv(self, kind: TlvType) -> bytes | None:
         """The value of the first TLV of this type, or None."""
-        return next((tlv.value for tlv in self.tlvs if tlv.kind == kind), None)
+        return find(self.tlv_area, kind)
 
     @property
     def ssl(self) -> SslInfo | None:
-        """What the first SSL TLV tells of the client's own TLS session (section 2.2.6), or None."""
+        """What the first SSL TLV tells of the client's TLS session with the proxy (2.2.6); None if none can be read."""
         value = self.tlv(TlvType.SSL)
-        return None if value is None else SslInfo.of(value)
+        if value is None:
+            return None
+        try:
+            return SslInfo.of(value)
+        except HeaderFault:
+            return None
 
 
 # The readers build these for every connection; going round NamedTuple's own constructor halves the cost.

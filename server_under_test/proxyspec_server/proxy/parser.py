@@ -5,7 +5,7 @@ from typing import ClassVar
 from proxyspec_server.proxy.header import Header, NeedMore
 from proxyspec_server.proxy.rules import HeaderFault, Malformed, Rule
 from proxyspec_server.proxy.v1 import V1Reader
-from proxyspec_server.proxy.v2 import FIXED_SIZE, V2Reader
+from proxyspec_server.proxy.v2 import FIXED_SIZE, V2QuickReader, V2Reader
 
 DEFAULT_MAX_HEADER_SIZE = FIXED_SIZE + 4096
 """Largest version 2 header accepted, in bytes.
@@ -15,23 +15,25 @@ allow 65,551.
 """
 
 _NOTHING_YET = NeedMore(1)
+_BOTH_VERSIONS = frozenset({1, 2})
 
 
 class HeaderParser:
     """Reads the one header a connection may begin with.
 
     Arguments: `versions`, those spoken here; `max_header_size` in bytes, a security limit on version 2 (version 1 has
-    its own of 107). The parser buffers no more than that beyond what a single `feed` brings.
+    its own, 107 bytes unless its choices say otherwise). The parser buffers no more than that beyond what a single
+    `feed` brings.
     """
 
     __slots__ = ("_buffer", "_max_header_size", "_versions", "_waiting", "rest")
 
     v1: ClassVar[V1Reader] = V1Reader()
-    v2: ClassVar[V2Reader] = V2Reader()
+    v2: ClassVar[V2Reader] = V2QuickReader()
 
     def __init__(
         self,
-        versions: frozenset[int] = frozenset({1, 2}),
+        versions: frozenset[int] = _BOTH_VERSIONS,
         max_header_size: int = DEFAULT_MAX_HEADER_SIZE,
     ) -> None:
         self._versions = versions
@@ -57,7 +59,7 @@ class HeaderParser:
         if waiting is None:
             raise ValueError("this connection's header has been judged already")
         seen: bytes | bytearray = data
-        if self._buffer:
+        if self._buffer is not None:
             self._buffer += data
             seen = self._buffer
         if len(seen) < waiting.wanted:
@@ -68,13 +70,14 @@ class HeaderParser:
             self._waiting = self._buffer = None
             return Malformed(fault.rule, fault.reason)
         if isinstance(verdict, NeedMore):
-            if not self._buffer:
+            if self._buffer is None:
                 self._buffer = bytearray(data)
             self._waiting = verdict
             return verdict
         self._waiting = self._buffer = None
-        if len(seen) > verdict.size:
-            self.rest = bytes(seen[verdict.size :])
+        size = verdict.size
+        if len(seen) > size:
+            self.rest = bytes(seen[size:])
         return verdict
 
     def read(self, data: bytes | bytearray) -> Header | NeedMore:

@@ -6,6 +6,7 @@ from enum import IntEnum, IntFlag
 
 from crc32c import crc32c
 
+from proxyspec_server.proxy.choices import STRICT_CHOICES, Choices, Freedom
 from proxyspec_server.proxy.rules import HeaderFault, Rule
 
 MAX_UNIQUE_ID = 128
@@ -45,6 +46,9 @@ class SslClient(IntFlag):
     CERT_SESS = 0x04
 
 
+_CHECKED = frozenset({TlvType.CRC32C.value, TlvType.UNIQUE_ID.value, TlvType.SSL.value})
+
+
 @dataclass(frozen=True, slots=True)
 class Tlv:
     """One type-length-value; `kind` is the plain byte, as most values have no name."""
@@ -73,6 +77,29 @@ def spans(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
 def split(area: bytes) -> tuple[Tlv, ...]:
     """Take a TLV area apart. Raises HeaderFault where a TLV does not fit."""
     return tuple(Tlv(kind, area[value : value + length]) for kind, value, length in spans(area, 0, len(area)))
+
+
+def whole(area: bytes) -> tuple[Tlv, ...]:
+    """The TLVs at the beginning of an area, without the stray bytes that may follow them."""
+    found: list[Tlv] = []
+    try:
+        for kind, value, length in spans(area, 0, len(area)):
+            found.append(Tlv(kind, area[value : value + length]))
+    except HeaderFault:
+        pass
+    return tuple(found)
+
+
+def find(area: bytes, kind: int) -> bytes | None:
+    """The value of the first TLV of this type in an area whose TLVs have been checked, or None."""
+    start, end = 0, len(area)
+    while start + 3 <= end:
+        value = start + 3
+        stop = value + (area[start + 1] << 8 | area[start + 2])
+        if area[start] == kind and stop <= end:
+            return area[value:stop]
+        start = stop
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +133,10 @@ class SslInfo:
 
 
 class TlvReader:
-    """Checks TLVs. It has no state; subclasses change one decision at a time."""
+    """Checks TLVs. It has no state but its choices; subclasses change one decision at a time."""
+
+    def __init__(self, choices: Choices = STRICT_CHOICES) -> None:
+        self.choices = choices
 
     def check(self, header: bytes, start: int) -> None:
         """Check the TLVs in `header[start:]`, where `header` is the whole header and nothing more.
@@ -117,32 +147,40 @@ class TlvReader:
         checksums = 0
         while start < end:
             value = start + 3
-            length = header[start + 1] << 8 | header[start + 2] if value <= end else 0
+            if value > end:
+                self.overrun(header, header[start], end)
+                return
             kind = header[start]
-            start = value + length
+            start = value + (header[start + 1] << 8 | header[start + 2])
             if start > end:
                 self.overrun(header, kind, end)
                 return
+            if kind not in _CHECKED:
+                continue
             if kind == 0x03:
                 checksums += 1
-                self.check_crc32c(header, value, length, checksums)
+                self.check_crc32c(header, value, start - value, checksums)
             elif kind == 0x05:
-                self.check_unique_id(length)
-            elif kind == 0x20:
+                self.check_unique_id(start - value)
+            else:
                 self.check_ssl(header[value:start])
 
     def overrun(self, header: bytes, kind: int, end: int) -> None:
-        """Called for a TLV that does not end inside the header. Always raises HeaderFault."""
+        """Called for a TLV that does not end inside the header: it and what follows are refused, or skipped."""
+        if Freedom.STRAY_BYTES in self.choices.passed_over:
+            return
         raise HeaderFault(Rule.TLV_BOUNDS, f"a TLV of type 0x{kind:02x} reaches past the {end} bytes of the header")
 
     def check_crc32c(self, header: bytes, value: int, length: int, count: int) -> None:
         """Check a CRC32C TLV over the whole header with its own 4 bytes taken as zero (section 2.2.3).
 
-        The text does not say how two of them would go together; a second one (`count` is 2) is refused.
+        The text does not say how two of them would go together; a second one (`count` is 2) is refused, or passed over.
         """
         if length != 4:
             raise HeaderFault(Rule.CRC32C, f"the CRC32C TLV has {length} bytes instead of 4")
         if count > 1:
+            if Freedom.SECOND_CRC32C in self.choices.passed_over:
+                return
             raise HeaderFault(Rule.CRC32C, "there is more than one CRC32C TLV")
         if self.crc32c(header, value) != header[value : value + 4]:
             raise HeaderFault(Rule.CRC32C, "the CRC32C does not match the header")
@@ -153,10 +191,14 @@ class TlvReader:
         return checksum.to_bytes(4, "big")
 
     def check_unique_id(self, length: int) -> None:
-        """Refuse a UNIQUE_ID longer than the text lets a sender make it (section 2.2.5)."""
-        if length > MAX_UNIQUE_ID:
+        """Refuse a UNIQUE_ID longer than the text lets a sender make it (section 2.2.5), or pass over it."""
+        if length > MAX_UNIQUE_ID and Freedom.LONG_UNIQUE_ID not in self.choices.passed_over:
             raise HeaderFault(Rule.UNIQUE_ID, f"the UNIQUE_ID has {length} bytes, more than {MAX_UNIQUE_ID}")
 
     def check_ssl(self, value: bytes) -> None:
-        """Refuse an SSL TLV whose inner TLVs do not fit (section 2.2.6)."""
-        SslInfo.of(value)
+        """Refuse an SSL TLV whose inner TLVs do not fit (section 2.2.6), or pass over it."""
+        at, end = 5, len(value)
+        while at + 3 <= end:
+            at += 3 + (value[at + 1] << 8 | value[at + 2])
+        if at != end and Freedom.BROKEN_SSL not in self.choices.passed_over:
+            SslInfo.of(value)  # Which raises, and knows what is wrong.

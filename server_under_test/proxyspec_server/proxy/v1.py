@@ -3,11 +3,9 @@
 import re
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
+from proxyspec_server.proxy.choices import STRICT_CHOICES, Choices, Reading
 from proxyspec_server.proxy.header import Command, Family, Header, NeedMore, make_endpoint, make_header
 from proxyspec_server.proxy.rules import HeaderFault, Rule
-
-MAX_LINE = 107
-"""Longest line in bytes, its CRLF included."""
 
 # Hexadecimal groups of up to four digits, "::" in place of one run of them, a dotted quad as the tail (RFC 4291, 2.2).
 # The pattern bounds the groups and keeps zones and brackets out; inet_pton then counts them.
@@ -25,22 +23,26 @@ _TCP4, _TCP6, _UNSPEC = Family.TCP4, Family.TCP6, Family.UNSPEC
 
 
 class V1Reader:
-    """Reads version 1 lines, strictly. It has no state; subclasses change one decision at a time.
+    """Reads version 1 lines. It has no state but its choices; subclasses change one decision at a time.
 
     Whatever is refused is refused for the rule broken by the earliest byte that settles it, so that the verdict does
     not depend on how the bytes were cut into segments.
     """
 
+    def __init__(self, choices: Choices = STRICT_CHOICES) -> None:
+        self.choices = choices
+        self.max_line = choices.max_line
+
     def read(self, data: bytes | bytearray) -> Header | NeedMore:
         """Read the line `data` begins with.
 
         Raises HeaderFault as soon as the line cannot become valid: at the first byte of a hopeless opening, at a CR or
-        LF that is not part of a CRLF, and at byte 107 without CRLF.
+        LF that is not part of a CRLF, and at the last byte a line may have without CRLF.
         """
         common = self.common_line(data)
         if common is not None:
             return common
-        end = data.find(b"\r\n", 0, MAX_LINE)
+        end = data.find(b"\r\n", 0, self.max_line)
         if end < 0:
             return self.incomplete(data)
         line = bytes(data[:end])
@@ -63,12 +65,13 @@ class V1Reader:
 
     def incomplete(self, data: bytes | bytearray) -> NeedMore:
         """Decide whether a line without its CRLF may still become valid."""
-        self.check_opening(data)
-        window = bytes(data[:MAX_LINE])
-        body = window[:-1] if window.endswith(b"\r") else window
-        if b"\n" in body or b"\r" in body:
-            self.stray_line_end()
-        if len(window) == MAX_LINE:
+        window = bytes(data[: self.max_line])
+        if not self.choices.whole_lines:
+            self.check_opening(data)
+            body = window[:-1] if window.endswith(b"\r") else window
+            if b"\n" in body or b"\r" in body:
+                self.stray_line_end()
+        if len(window) == self.max_line:
             self.too_long()
         return NeedMore(len(data) + 1)
 
@@ -93,8 +96,8 @@ class V1Reader:
         raise HeaderFault(Rule.V1_LINE_END, "the line has a CR or LF that is not part of a CRLF")
 
     def too_long(self) -> None:
-        """Called when byte 107 came without CRLF. Always raises HeaderFault."""
-        raise HeaderFault(Rule.V1_LENGTH, f"the line does not end within {MAX_LINE} bytes")
+        """Called when the longest line there may be has come without CRLF. Always raises HeaderFault."""
+        raise HeaderFault(Rule.V1_LENGTH, f"the line does not end within {self.max_line} bytes")
 
     def line(self, line: bytes, size: int) -> Header:
         """Read a complete line without its CRLF; `size` counts it."""
@@ -111,7 +114,9 @@ class V1Reader:
         return self.unknown(size)
 
     def unknown(self, size: int) -> Header:
-        """The UNKNOWN line: what follows the word is ignored and the real addresses are used."""
+        """The UNKNOWN line: what follows the word is ignored and the real addresses are used, or it is refused."""
+        if self.choices.unknown is Reading.REFUSED:
+            raise HeaderFault(Rule.V1_PROTOCOL, "UNKNOWN is not served here")
         return make_header((1, _LOCAL, _UNSPEC, None, None, b"", size))
 
     def tcp4(self, fields: list[bytes], size: int) -> Header:

@@ -1,0 +1,326 @@
+"""Version 2: the fixed part and the addresses (section 2.2)."""
+
+# ruff: noqa: D102 - each class says what its one method does wrong.
+
+from proxyspec_server.defects.seed import (
+    A4,
+    A6,
+    AS_PEER,
+    AS_PROXIED,
+    AS_PROXIED6,
+    PROCESS_GONE,
+    REFUSED,
+    panic,
+    seeded,
+    served,
+    session,
+    v2,
+)
+from proxyspec_server.probe import Look
+from proxyspec_server.proxy import SIGNATURE, Command, Endpoint, Family, Header, HeaderFault, NeedMore, Rule, V2Reader
+
+V2 = frozenset({"v2"})
+
+
+@seeded(
+    "v2-signature-strcmp",
+    origin="requirement v2.sig.nul-replaced (memcmp, not strcmp)",
+    killed_by=("v2.sig.byte11",),
+    shows=v2(opening=SIGNATURE[:5] + b"\r\nSTOP\n"),
+)
+class SignatureStrcmp(V2Reader):
+    """The signature is compared as a C string: only up to its NUL."""
+
+    def read(self, data: bytes | bytearray, max_size: int) -> Header | NeedMore:
+        same = len(data) >= 12 and data[:5] == SIGNATURE[:5]
+        return super().read(SIGNATURE + data[12:] if same else data, max_size)
+
+
+@seeded(
+    "v2-signature-before-nul",
+    origin="requirement v2.sig.nul-replaced",
+    killed_by=("v2/signature/nul-replaced",),
+    shows=v2(opening=SIGNATURE.replace(b"\0", b" ")),
+)
+class SignatureNulSkipped(V2Reader):
+    """The NUL of the signature is not compared."""
+
+    def read(self, data: bytes | bytearray, max_size: int) -> Header | NeedMore:
+        same = len(data) >= 12 and data[:4] + data[5:12] == SIGNATURE[:4] + SIGNATURE[5:]
+        return super().read(SIGNATURE + data[12:] if same else data, max_size)
+
+
+@seeded(
+    "v2-signature-last-byte",
+    origin="requirement v2.sig.byte11",
+    killed_by=("v2.sig.byte11",),
+    shows=v2(opening=SIGNATURE[:-1] + b"\x0b"),
+)
+class SignatureLastByte(V2Reader):
+    """Eleven bytes of the signature are compared instead of twelve."""
+
+    def read(self, data: bytes | bytearray, max_size: int) -> Header | NeedMore:
+        same = len(data) >= 12 and data[:11] == SIGNATURE[:11]
+        return super().read(SIGNATURE + data[12:] if same else data, max_size)
+
+
+@seeded(
+    "v2-version-ignored",
+    origin="requirements v2.version.1, v2.version.3",
+    killed_by=("v2/version/1", "v2/version/3"),
+    shows=v2(command=0x31),
+)
+class VersionIgnored(V2Reader):
+    """The version of a binary header is not looked at."""
+
+    def undefined_command(self, version_command: int) -> Command:
+        command = version_command & 0xF
+        return Command(command) if command < 2 else super().undefined_command(version_command)
+
+
+@seeded(
+    "v2-command-ignored",
+    origin="requirements v2.cmd.2, v2.cmd.15",
+    killed_by=("v2/command/2",),
+    shows=v2(command=0x22),
+)
+class CommandIgnored(V2Reader):
+    """Every command but LOCAL is taken for PROXY."""
+
+    def undefined_command(self, version_command: int) -> Command:
+        return Command.PROXY if version_command >> 4 == 2 else super().undefined_command(version_command)
+
+
+@seeded(
+    "v2-command-as-local",
+    origin="requirement v2.cmd.2",
+    killed_by=("v2/command/2",),
+    shows=v2(command=0x22),
+    defective=AS_PEER,
+)
+class CommandAsLocal(V2Reader):
+    """Every command but PROXY is taken for LOCAL."""
+
+    def undefined_command(self, version_command: int) -> Command:
+        return Command.LOCAL if version_command >> 4 == 2 else super().undefined_command(version_command)
+
+
+@seeded(
+    "v2-family-ignored",
+    origin="requirements v2.proxy.fam-41, v2.proxy.fam-f1",
+    killed_by=("v2/family/41",),
+    shows=v2(family=0x41),
+)
+class FamilyIgnored(V2Reader):
+    """An undefined address family is taken for IPv4."""
+
+    def undefined_family(self, command: Command, family_byte: int) -> Family:
+        return Family.TCP4 if family_byte & 0xF == 1 else super().undefined_family(command, family_byte)
+
+
+@seeded(
+    "v2-transport-ignored",
+    origin="requirements v2.proxy.fam-13, v2.proxy.fam-23",
+    killed_by=("v2/family/13",),
+    shows=v2(family=0x13),
+)
+class TransportIgnored(V2Reader):
+    """An undefined transport is taken for TCP."""
+
+    def undefined_family(self, command: Command, family_byte: int) -> Family:
+        return (
+            Family(family_byte & 0xF0 | 1) if family_byte >> 4 < 4 else super().undefined_family(command, family_byte)
+        )
+
+
+@seeded(
+    "v2-undefined-family-served",
+    origin='requirement v2.proxy.fam-13 ("must be rejected")',
+    killed_by=("v2/family/13", "v2/family/41"),
+    shows=v2(family=0xFF),
+    defective=AS_PEER,
+)
+class UndefinedFamilyServed(V2Reader):
+    """An undefined family or transport is treated as UNSPEC."""
+
+    def undefined_family(self, command: Command, family_byte: int) -> Family:
+        return Family.UNSPEC
+
+
+@seeded(
+    "v2-undefined-transport-panics",
+    origin="go-proxyproto commit 5914db8 (panic on family 0x13)",
+    killed_by=("inv.quiet-crash",),
+    shows=v2(family=0x13),
+    defective=PROCESS_GONE,
+)
+class UndefinedTransportPanics(V2Reader):
+    """An undefined transport leaves no address, and the first use of it ends the process."""
+
+    def undefined_family(self, command: Command, family_byte: int) -> Family:
+        if family_byte & 0xF > 2:
+            panic()
+        return super().undefined_family(command, family_byte)
+
+
+@seeded(
+    "v2-unspec-block-used",
+    origin="requirement v2.proxy.unspec-len12 (never address from the block)",
+    killed_by=("v2.proxy.unspec-len12",),
+    shows=v2(family=0x00),
+    healthy=AS_PEER,
+)
+class UnspecBlockUsed(V2Reader):
+    """Twelve bytes behind UNSPEC are taken for IPv4 addresses."""
+
+    def not_tcp(self, family: Family, header: bytes) -> Header:
+        return (
+            self.tcp4(family, header)
+            if family is Family.UNSPEC and len(header) >= 28
+            else super().not_tcp(family, header)
+        )
+
+
+@seeded(
+    "v2-half-unspec-as-tcp",
+    origin="requirement v2.proxy.fam-10 (must never be used as TCP)",
+    killed_by=("v2.proxy.fam-10",),
+    shows=v2(family=0x10),
+    healthy=AS_PEER,
+)
+class HalfUnspecAsTcp(V2Reader):
+    """IPv4 with an unspecified transport is taken for TCP over IPv4."""
+
+    def not_tcp(self, family: Family, header: bytes) -> Header:
+        if family is Family.INET_UNSPEC and len(header) >= 28:
+            return self.tcp4(family, header)
+        return super().not_tcp(family, header)
+
+
+@seeded(
+    "v2-tcp6-refused",
+    origin="Envoy CVE-2024-23325",
+    killed_by=("v2/tcp6/ok",),
+    shows=v2(A6, family=0x21),
+    healthy=AS_PROXIED6,
+    defective=REFUSED,
+)
+class Tcp6Refused(V2Reader):
+    """TCP over IPv6 is refused on a machine without IPv6."""
+
+    def tcp6(self, family: Family, header: bytes) -> Header:
+        raise HeaderFault(Rule.V2_FAMILY, "the address family is not supported")
+
+
+@seeded(
+    "v2-unspec-panics",
+    origin="Envoy CVE-2024-23327 (GHSA-4h5x-x9vh-m29j)",
+    killed_by=(
+        "v2.proxy.unspec-len0",
+        "inv.quiet-crash",
+    ),
+    shows=v2(b"", family=0x00),
+    healthy=AS_PEER,
+    defective=PROCESS_GONE,
+)
+class UnspecPanics(V2Reader):
+    """UNSPEC leaves no address, and the first use of it ends the process."""
+
+    def not_tcp(self, family: Family, header: bytes) -> Header:
+        panic()
+
+
+@seeded(
+    "v2-swapped",
+    origin="requirement v2.addr.order",
+    killed_by=("v2/address/order", "v2/tcp4/ok"),
+    shows=v2(),
+    healthy=AS_PROXIED,
+    defective=served("192.0.2.2"),
+    spoils=V2,
+)
+class Swapped(V2Reader):
+    """The destination is taken for the source."""
+
+    def tcp4(self, family: Family, header: bytes) -> Header:
+        read = super().tcp4(family, header)
+        return read._replace(source=read.destination, destination=read.source)
+
+
+@seeded(
+    "v2-host-order-ports",
+    origin="requirement v2.addr.order (network order)",
+    killed_by=("v2.addr.order",),
+    shows=session(v2(), Look.HEADER),
+    healthy="192.0.2.1:1111 > 192.0.2.2:25",
+    defective="192.0.2.1:22276 > 192.0.2.2:6400",
+)
+class HostOrderPorts(V2Reader):
+    """Ports are read in the byte order of the machine."""
+
+    def tcp4(self, family: Family, header: bytes) -> Header:
+        read = super().tcp4(family, header)
+        return read._replace(source=swapped(read.source), destination=swapped(read.destination))
+
+
+def swapped(endpoint: Endpoint | None) -> Endpoint | None:
+    """The same with the two bytes of its port in the other order."""
+    if endpoint is None:
+        return None
+    return Endpoint(endpoint.host, int.from_bytes(endpoint.port.to_bytes(2, "big"), "little"))
+
+
+@seeded(
+    "v2-tcp6-destination-port",
+    origin="HAProxy before 2.2-dev2, commit bd8bf6710 (wrong IPv6 destination port)",
+    killed_by=("v2.addr.order",),
+    shows=session(v2(A6, family=0x21), Look.HEADER),
+    healthy="[2001:db8::1]:1111 > [2001:db8::2]:25",
+    defective="[2001:db8::1]:1111 > [2001:db8::2]:1111",
+)
+class Tcp6DestinationPort(V2Reader):
+    """The destination port over IPv6 is read where the source port stands."""
+
+    def tcp6(self, family: Family, header: bytes) -> Header:
+        read = super().tcp6(family, header)
+        if read.source is None or read.destination is None:
+            return read
+        return read._replace(destination=Endpoint(read.destination.host, read.source.port))
+
+
+@seeded(
+    "v2-host-order-addresses",
+    origin="requirement v2.addr.order (network order)",
+    killed_by=("v2/address/order",),
+    shows=v2(A4),
+    healthy=AS_PROXIED,
+    defective=served("1.2.0.192"),
+    spoils=V2,
+)
+class HostOrderAddresses(V2Reader):
+    """IPv4 addresses are read in the byte order of the machine."""
+
+    def tcp4(self, family: Family, header: bytes) -> Header:
+        read = super().tcp4(family, header)
+        return read._replace(source=reversed_octets(read.source), destination=reversed_octets(read.destination))
+
+
+def reversed_octets(endpoint: Endpoint | None) -> Endpoint | None:
+    """The same with the octets of its address in the other order."""
+    return None if endpoint is None else Endpoint(".".join(reversed(endpoint.host.split("."))), endpoint.port)
+
+
+@seeded(
+    "v2-refused",
+    origin="Stalwart #689 (version 2 header answered as commands)",
+    killed_by=("v2/tcp4/ok", "v2/local/empty", "general/pipelined/v2"),
+    shows=v2(),
+    healthy=AS_PROXIED,
+    defective=REFUSED,
+    spoils=V2,
+)
+class Refused(V2Reader):
+    """Version 2 is announced and not spoken."""
+
+    def read(self, data: bytes | bytearray, max_size: int) -> Header | NeedMore:
+        raise HeaderFault(Rule.PREFIX, "no version 2 here")
