@@ -7,14 +7,17 @@ chapter.rejects("port/leading-zero", v1(sport="01111"), "A port with a leading z
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict, Unpack
 
 from proxyspec.model import (
     Accept,
+    Capability,
     Case,
     Catalogue,
+    Crowd,
     Level,
+    Neighbour,
     OutcomeKind,
     Pause,
     Send,
@@ -22,12 +25,14 @@ from proxyspec.model import (
     Step,
     Timing,
     Via,
+    View,
     WatchCheck,
     Who,
 )
 
 __all__ = [
     "CONTROL_ADDRESS",
+    "LEFT",
     "REAL",
     "REFUSED",
     "SOFT_REFUSED",
@@ -35,6 +40,7 @@ __all__ = [
     "catalogue_of",
     "dribble",
     "proxied",
+    "split",
 ]
 
 #: The source address of every header that says nothing else (RFC 5737 documentation range).
@@ -43,12 +49,15 @@ CONTROL_ADDRESS = "192.0.2.1"
 REFUSED = (Accept(OutcomeKind.REJECTED_SILENT), Accept(OutcomeKind.REJECTED_REPLY))
 #: A refusal after which a sending client tries again (RFC 5321, section 4.2.1).
 SOFT_REFUSED = (Accept(OutcomeKind.REJECTED_SILENT), Accept(OutcomeKind.REJECTED_REPLY, code_class=4))
+#: The harness itself resets the connection; what counts is what happens to others.
+LEFT = (Accept(OutcomeKind.LEFT),)
 REAL = (Accept(OutcomeKind.ACCEPTED_REAL, Who.PEER),)
 
 
 def proxied(address: str | Who = CONTROL_ADDRESS) -> tuple[Accept, ...]:
-    """Accept a session that runs with `address`."""
-    return (Accept(OutcomeKind.ACCEPTED_PROXIED, address),)
+    """Accept a session that runs with `address`, in any legal spelling of it."""
+    seen = address if isinstance(address, Who) else View.of(address).address
+    return (Accept(OutcomeKind.ACCEPTED_PROXIED, seen),)
 
 
 def dribble(data: bytes, *, seconds: float = 0.0, timeouts: float = 0.0) -> tuple[Step, ...]:
@@ -59,6 +68,11 @@ def dribble(data: bytes, *, seconds: float = 0.0, timeouts: float = 0.0) -> tupl
             steps.append(Pause(seconds, timeouts))
         steps.append(Send(data[i : i + 1]))
     return tuple(steps)
+
+
+def split(data: bytes, at: int, *, seconds: float = 0.12) -> tuple[Step, ...]:
+    """Send `data` in two segments, the first of `at` bytes, with this gap between them."""
+    return (Send(data[:at]), Pause(seconds), Send(data[at:]))
 
 
 class _Options(TypedDict, total=False):
@@ -75,7 +89,16 @@ class _Options(TypedDict, total=False):
     commands: tuple[bytes, ...]
     extra_replies: int
     expected_errors: int
+    least_errors: int
+    require: tuple[bytes, ...]
+    trace: tuple[bytes, ...]
+    ends: bool
     waits: bool
+    requirements: tuple[str, ...]
+    needs: frozenset[Capability]
+    beside: Neighbour
+    then: Neighbour
+    crowd: Crowd
 
 
 class Chapter:
@@ -90,7 +113,14 @@ class Chapter:
         level: Level = Level.MUST,
         versions: Iterable[int] = (),
         via: Via = Via.DIRECT,
+        needs: Iterable[Capability] = (),
+        requirements: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
+        """Open a chapter whose cases take these unless they say otherwise.
+
+        `requirements` says what a case tests, by its name or the longest beginning of it that ends before a slash or
+        a hyphen; the empty beginning is for all others.
+        """
         self.name = name
         self.cases: list[Case] = []
         self._section = section
@@ -98,6 +128,12 @@ class Chapter:
         self._level = level
         self._versions = frozenset(versions)
         self._via = via
+        self._needs = frozenset(needs)
+        self._requirements = requirements if requirements is not None else {}
+
+    def _tested(self, name: str) -> tuple[str, ...]:
+        keys = [key for key in self._requirements if name == key or not key or name.startswith((f"{key}/", f"{key}-"))]
+        return self._requirements[max(keys, key=len)] if keys else ()
 
     def add(
         self,
@@ -109,7 +145,14 @@ class Chapter:
     ) -> Case:
         """Write down a case that accepts any of `accept`; `header` is sent as one segment if it is bytes."""
         steps: tuple[Step, ...] = ((Send(header),) if header else ()) if isinstance(header, bytes) else tuple(header)
-        fields = _Options(section=self._section, level=self._level, versions=self._versions, via=self._via)
+        fields = _Options(
+            section=self._section,
+            level=self._level,
+            versions=self._versions,
+            via=self._via,
+            needs=self._needs,
+            requirements=self._tested(name),
+        )
         fields.update(options)
         case = Case(id=f"{self.name}/{name}", title=title, steps=steps, accept=accept, **fields)
         self.cases.append(case)

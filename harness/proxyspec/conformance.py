@@ -12,13 +12,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import proxyspec
-from proxyspec.driver import drive
+from proxyspec.baseline import Expectations
+from proxyspec.casebook import proxied
+from proxyspec.driver import Aids, drive
 from proxyspec.errors import ExitCode
 from proxyspec.layers.authoring import v1, v2
 from proxyspec.model import (
+    Capability,
     Case,
     Catalogue,
     Ending,
+    EventKind,
     Judgement,
     Level,
     Outcome,
@@ -30,7 +34,9 @@ from proxyspec.model import (
     View,
 )
 from proxyspec.oracle import ORACLES
+from proxyspec.processor import processor_seconds
 from proxyspec.records import (
+    BaselineRecord,
     CaseRecord,
     ConformanceRun,
     Environment,
@@ -39,20 +45,23 @@ from proxyspec.records import (
     OutcomeRecord,
     TargetRecord,
 )
-from proxyspec.replies import parse_replies
+from proxyspec.replies import Reply, parse_replies
 from proxyspec.rundir import RunDirectory
 from proxyspec.scheduler import Judged, Plan, Roads, run_cases
-from proxyspec.wire import Road, TcpWire
+from proxyspec.wire import Road, TcpWire, Wire
+from proxyspec.witness import witness_of
 
 __all__ = [
     "Listener",
     "Preflight",
+    "aids_of",
     "case_record",
     "conformance",
     "direct_roads",
     "environment",
     "exit_code_of",
     "preflight",
+    "tls_road",
 ]
 
 
@@ -61,16 +70,38 @@ def direct_roads(target: Target) -> dict[Source, Road]:
     roads = {Source.TRUSTED: Road(target.host, target.port, target.trusted_source)}
     if target.untrusted_source is not None:
         roads[Source.UNTRUSTED] = Road(target.host, target.port, target.untrusted_source)
+    if target.lookalike_source is not None:
+        roads[Source.LOOKALIKE] = Road(target.host, target.port, target.lookalike_source)
     return roads
+
+
+def tls_road(target: Target) -> Road | None:
+    """Return the road to the port whose connections begin with TLS, if the target declares one."""
+    return None if target.tls_port is None else Road(target.host, target.tls_port, target.trusted_source)
+
+
+def aids_of(target: Target) -> Aids:
+    """Return what a run of `target` may use beside its cases' own connections.
+
+    Raises:
+        UsageError: the oracle lacks its file, pattern or recipient, or they are of no use.
+    """
+    pid = target.pid
+    return Aids(
+        witness=witness_of(target),
+        processor=None if pid is None else lambda: processor_seconds(pid),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Whether the target can be judged at all, and which oracle works on it."""
+    """Whether the target can be judged at all, which oracle works on it, and what it shows to have."""
 
     oracle: str
     #: Why no verdict could mean anything; None: it can be judged.
     unjudgeable: str | None
+    #: Seen in its EHLO reply.
+    capabilities: frozenset[Capability] = frozenset()
 
 
 def _sane(version: int) -> Case:
@@ -81,7 +112,7 @@ def _sane(version: int) -> Case:
         section="2",
         level=Level.MUST,
         steps=(Send(header),),
-        accept=(),
+        accept=proxied(),
     )
 
 
@@ -111,12 +142,32 @@ def _plight(target: Target, transcripts: Sequence[Transcript]) -> str:
     )
 
 
-async def preflight(target: Target) -> Preflight:
+def _replies(transcript: Transcript) -> tuple[Reply, ...]:
+    return parse_replies((e.at, e.data) for e in transcript.events if e.kind is EventKind.RECEIVED)
+
+
+def _offers(transcript: Transcript, keyword: bytes) -> bool:
+    """Tell whether an EHLO reply names this extension (RFC 5321, section 4.1.1.1)."""
+    lines = (line for reply in _replies(transcript) if reply.code == 250 for line in reply.lines[1:])
+    return any(line.split()[:1] == [keyword] for line in map(bytes.upper, lines))
+
+
+def _no_trace(target: Target, transcripts: Sequence[Transcript]) -> str | None:
+    """Say in one sentence why the oracle the user named is of no use, or None if it is."""
+    if any(transcript.first(EventKind.SEEN) for transcript in transcripts):
+        return None
+    refused = [reply for transcript in transcripts for reply in _replies(transcript) if not reply.positive]
+    said = f"; the target said {refused[0].code} {refused[0].lines[0]!r}" if refused and refused[0].lines else ""
+    where = f" in {target.oracle_file}" if target.oracle_file is not None else ""
+    return f"the oracle {target.oracle!r} shows nothing of a session with a valid header{where}{said}"
+
+
+async def preflight(target: Target, aids: Aids | None = None) -> Preflight:
     """Send one valid header of each version and see whether anybody answers, and what the answer shows."""
     road = direct_roads(target)[Source.TRUSTED]
     hasty = replace(target, header_timeout=min(target.header_timeout, target.patience))
     cases = [_sane(version) for version in sorted(target.versions)]
-    transcripts = await asyncio.gather(*(drive(case, hasty, road, TcpWire(road)) for case in cases))
+    transcripts = await asyncio.gather(*(drive(case, hasty, road, TcpWire(road), aids) for case in cases))
     oracle = target.oracle
     if oracle == "auto":
         views = [
@@ -125,7 +176,13 @@ async def preflight(target: Target) -> Preflight:
         ]
         oracle = "ehlo" if any(views) else "none"
     greeted = any(_greeted(transcript) for transcript in transcripts)
-    return Preflight(oracle, None if greeted else _plight(target, transcripts))
+    seen = frozenset({Capability.STARTTLS}) if any(_offers(one, b"STARTTLS") for one in transcripts) else frozenset()
+    if not greeted:
+        return Preflight(oracle, _plight(target, transcripts), seen)
+    if oracle == "received":
+        seen |= {Capability.RECEIVED}
+    useless = _no_trace(target, transcripts) if aids is not None and aids.witness is not None else None
+    return Preflight(oracle, useless, seen)
 
 
 def _in_words(view: View | None) -> str | None:
@@ -174,6 +231,7 @@ def case_record(judged: Judged, reproduce: str) -> CaseRecord:
         dropped=transcript.dropped if transcript else 0,
         events=[EventRecord(at=round(e.at, 4), kind=e.kind, hex=e.data.hex(), note=e.note) for e in events],
         reproduce=reproduce,
+        requirements=list(case.requirements),
     )
 
 
@@ -196,11 +254,13 @@ def target_record(target: Target, oracle: str) -> TargetRecord:
         untrusted_source=target.untrusted_source,
         versions=sorted(target.versions),
         oracle=oracle,
+        capabilities=[*sorted(target.capabilities), *(f"no-{one}" for one in sorted(target.lacks))],
+        tls_port=target.tls_port,
     )
 
 
-def exit_code_of(verdicts: Sequence[Verdict], *, unjudgeable: bool, interrupted: bool) -> ExitCode:
-    """Return the first exit code that applies."""
+def exit_code_of(verdicts: Sequence[Verdict], *, failed: bool, unjudgeable: bool, interrupted: bool) -> ExitCode:
+    """Return the first exit code that applies; `failed`: something happened that nobody expected."""
     if interrupted:
         return ExitCode.INTERRUPTED
     if Verdict.ERROR in verdicts:
@@ -209,9 +269,7 @@ def exit_code_of(verdicts: Sequence[Verdict], *, unjudgeable: bool, interrupted:
         return ExitCode.UNJUDGEABLE
     if all(verdict is Verdict.SKIP for verdict in verdicts):
         return ExitCode.NOTHING
-    if Verdict.FAIL in verdicts or Verdict.UNTESTABLE in verdicts:
-        return ExitCode.FAILED
-    return ExitCode.OK
+    return ExitCode.FAILED if failed else ExitCode.OK
 
 
 class Listener:
@@ -230,6 +288,7 @@ class _Results:
     oracle: str = "none"
     unjudgeable: str | None = None
     interrupted: bool = False
+    capabilities: frozenset[Capability] = frozenset()
 
 
 def _unjudged(case: Case, reason: str) -> Judged:
@@ -245,16 +304,21 @@ async def _run(
     report: Callable[[Judged], None],
     listener: Listener,
     parallel: int,
+    connect: Callable[[Road], Wire],
 ) -> None:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    aids = aids_of(target)
     try:
-        before = await preflight(target)
+        before = await preflight(target, aids)
         results.oracle, results.unjudgeable = before.oracle, before.unjudgeable
         listener.preflight(before)
         if before.unjudgeable is None:
-            await run_cases(Plan(catalogue, cases, target, roads, ORACLES[before.oracle], parallel), report)
+            results.capabilities = target.capabilities | before.capabilities
+            able = replace(target, capabilities=results.capabilities)
+            plan = Plan(catalogue, cases, able, roads, ORACLES[before.oracle], parallel, connect, aids)
+            await run_cases(plan, report)
             after = await preflight(target)
             if after.unjudgeable is not None:
                 results.unjudgeable = f"the target did not survive the run: {after.unjudgeable}"
@@ -272,10 +336,12 @@ def conformance(
     *,
     haproxy: HAProxyRecord | None = None,
     command: Sequence[str] | None = None,
-    parallel: int = 512,
+    parallel: int = 1024,
+    connect: Callable[[Road], Wire] = TcpWire,
+    expectations: Expectations | None = None,
     reproduce: Callable[[Case], str] = lambda case: f"proxyspec run TARGET --case {case.id}",
 ) -> ConformanceRun:
-    """Judge `target` by `cases` and write the record into `out`.
+    """Judge `target` by `cases` and write the record into `out`; `expectations` decide what counts as a failure.
 
     An interruption (Ctrl-C, SIGTERM) ends the run early; what was judged by then is recorded, the rest is UNTESTABLE.
 
@@ -283,10 +349,14 @@ def conformance(
         HarnessError: the run directory cannot be written.
     """
     started, clock = datetime.now(UTC), time.monotonic()
-    results = _Results([])
+    results = _Results([], capabilities=target.capabilities)
+    expected = expectations if expectations is not None else Expectations()
 
     def report(judged: Judged) -> None:
         record = case_record(judged, reproduce(judged.case))
+        keep(record.model_copy(update={"disposition": expected.disposition(record)}))
+
+    def keep(record: CaseRecord) -> None:
         results.records.append(record)
         out.event("case-judged", record)
         listener.judged(record)
@@ -294,7 +364,7 @@ def conformance(
     out.event("run-started", {"id": out.id, "kind": "conformance", "target": target.url, "cases": len(cases)})
     before = signal.getsignal(signal.SIGTERM)
     try:
-        asyncio.run(_run(catalogue, cases, target, roads, results, report, listener, parallel))
+        asyncio.run(_run(catalogue, cases, target, roads, results, report, listener, parallel, connect))
     finally:
         # A loop that closes leaves SIGTERM at its default, which would end the caller without any cleaning up.
         signal.signal(signal.SIGTERM, before)
@@ -302,11 +372,13 @@ def conformance(
     reason = results.unjudgeable or "the run was interrupted before this case had its verdict"
     for case in cases:
         if case.id not in done:
-            report(_unjudged(case, reason))
+            keep(case_record(_unjudged(case, reason), reproduce(case)))
     order = {case.id: place for place, case in enumerate(cases)}
     records = sorted(results.records, key=lambda record: order[record.id])
+    stale = expected.stale(records)
     code = exit_code_of(
         [record.verdict for record in records],
+        failed=bool(stale) or any(record.fails(strict=expected.strict) for record in records),
         unjudgeable=results.unjudgeable is not None,
         interrupted=results.interrupted,
     )
@@ -316,11 +388,13 @@ def conformance(
         duration=round(time.monotonic() - clock, 3),
         status="interrupted" if results.interrupted else "complete",
         command=list(sys.argv[1:] if command is None else command),
-        target=target_record(target, results.oracle),
+        target=target_record(replace(target, capabilities=results.capabilities), results.oracle),
         environment=environment(haproxy),
         exit_code=code,
         unjudgeable=results.unjudgeable,
         cases=records,
+        baseline=None if expected.baseline is None else BaselineRecord(path=expected.baseline.path, stale=list(stale)),
+        strict=expected.strict,
     )
     out.record(run)
     out.event("run-finished", {"exit_code": int(code), "status": run.status, "duration": run.duration})

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from proxyspec.conformance import Listener, Preflight
-from proxyspec.model import Verdict
-from proxyspec.records import CaseRecord, ConformanceRun
+from proxyspec.model import Disposition, Verdict
+from proxyspec.records import BaselineRecord, CaseRecord, ConformanceRun
 
 __all__ = ["RunConsole", "print_run", "show_bytes"]
 
@@ -89,10 +89,12 @@ class RunConsole(Listener):
         self._progress.update(self._task, advance=1, description=tally)
         if record.outcome is None and record.verdict is not Verdict.ERROR:
             return
-        if record.verdict in (Verdict.FAIL, Verdict.ERROR):
+        if record.disposition is Disposition.KNOWN:
+            _print(self._console, [_line(record)])
+        elif record.verdict in (Verdict.FAIL, Verdict.ERROR):
             self._shown += 1
             _print(self._console, _evidence(record) if self._shown <= EVIDENCE_LIMIT else [_line(record)])
-        elif record.verdict is Verdict.WARN:
+        elif record.verdict is Verdict.WARN or record.disposition is not None:
             _print(self._console, [_line(record)])
 
 
@@ -103,7 +105,8 @@ def _print(console: Console, lines: Iterable[str]) -> None:
 
 def _line(record: CaseRecord) -> str:
     style = _STYLES[record.verdict]
-    return f"[{style}]{record.verdict:10}[/] {escape(record.id)}  {escape(_printable(record.reason))}"
+    expected = f"[bold]{record.disposition}[/] " if record.disposition is not None else ""
+    return f"[{style}]{record.verdict:10}[/] {expected}{escape(record.id)}  {escape(_printable(record.reason))}"
 
 
 def _evidence(record: CaseRecord) -> list[str]:
@@ -129,6 +132,15 @@ def _chapters(records: Iterable[CaseRecord]) -> Table:
     return table
 
 
+def _expected(run: ConformanceRun, baseline: BaselineRecord) -> Iterable[str]:
+    """Yield what the baseline made of the verdicts, and its entries that have outlived their reason."""
+    counts = Counter(record.disposition for record in run.cases if record.disposition is not None)
+    told = ", ".join(f"{count} {disposition}" for disposition, count in sorted(counts.items()))
+    yield f"\nbaseline {escape(_printable(baseline.path))}: {told or 'nothing to tell'}"
+    for words in baseline.stale:
+        yield f"[bold red]stale[/] {escape(_printable(words))}"
+
+
 def print_run(console: Console, run: ConformanceRun) -> None:
     """Print what the whole run found: why cases were not judged, and one row a chapter."""
     unjudged = Counter(
@@ -138,6 +150,8 @@ def print_run(console: Console, run: ConformanceRun) -> None:
         _print(console, [f"[magenta]{count} not judged[/]: {escape(_printable(reason))}"])
     console.print()
     console.print(_chapters(run.cases))
+    if run.baseline is not None:
+        _print(console, _expected(run, run.baseline))
     if run.unjudgeable is not None:
         console.print(
             f"\n[bold red]cannot be judged[/]: {escape(_printable(run.unjudgeable))}", highlight=False, soft_wrap=True

@@ -10,9 +10,11 @@ from proxyspec.model import (
     Accept,
     Case,
     Ending,
+    Event,
     EventKind,
     Judgement,
     Level,
+    Neighbour,
     Outcome,
     OutcomeKind,
     Source,
@@ -35,6 +37,8 @@ MIN_DEADLINE = 3.0
 PROMPT = 1.0
 #: Clocks and schedulers may be this far apart, in seconds.
 TOLERANCE = 0.05
+#: Processes that want more of one processor than this, with nothing to do, spin; those that idle want a hundredth.
+SPINNING = 0.5
 
 
 def _received(transcript: Transcript) -> tuple[Reply, ...]:
@@ -55,6 +59,13 @@ def _last_step(transcript: Transcript) -> float:
 def _closed_at(transcript: Transcript) -> float | None:
     end = transcript.first(EventKind.SERVER_FIN, EventKind.SERVER_RST)
     return end.at if end else None
+
+
+def _ended_early(transcript: Transcript) -> bool:
+    """Tell whether the target ended the session before the probe said QUIT."""
+    closed = _closed_at(transcript)
+    quit_at = next((e.at for e in transcript.events if e.kind is EventKind.SENT and e.data == b"QUIT\r\n"), None)
+    return closed is not None and (quit_at is None or closed < quit_at)
 
 
 def _refused(transcript: Transcript, reply: Reply | None, *, greeted: bool) -> Outcome:
@@ -78,6 +89,8 @@ def outcome_of(case: Case, transcript: Transcript, oracle: Oracle) -> Outcome:
         return Outcome(OutcomeKind.CHECK_UP if up else OutcomeKind.CHECK_DOWN)
     if transcript.ending is Ending.NEVER:
         return Outcome(OutcomeKind.TARGET_DOWN)
+    if transcript.first(EventKind.CLIENT_RST) is not None:
+        return Outcome(OutcomeKind.LEFT)
     replies = _received(transcript)
     if not replies or not replies[0].positive:
         return _refused(transcript, replies[0] if replies else None, greeted=False)
@@ -88,13 +101,18 @@ def outcome_of(case: Case, transcript: Transcript, oracle: Oracle) -> Outcome:
         return Outcome(OutcomeKind.SPOKE_FIRST, greeted=True)
     if transcript.first(EventKind.CLIENT_FIN) is not None:
         return Outcome(OutcomeKind.ACCEPTED_UNSEEN)
+    if transcript.first(EventKind.TLS_FAILED) is not None:
+        return Outcome(OutcomeKind.TLS_FAILED, greeted=True)
     usable = any(reply.code == 250 for reply in session)
     errors = [reply for reply in session if not reply.positive]
     if len(errors) > case.expected_errors and (usable or len(errors) > 1):
         return Outcome(OutcomeKind.TREATED_AS_SMTP, code=errors[0].code, greeted=True)
     if not usable:
         return _refused(transcript, errors[0] if errors else None, greeted=True)
-    view = oracle(session)
+    seen = transcript.first(EventKind.SEEN)
+    view = View.of(seen.note) if seen is not None else oracle(session)
+    if view is None and errors and _ended_early(transcript):
+        return _refused(transcript, errors[-1], greeted=True)
     if view is None:
         return Outcome(OutcomeKind.ACCEPTED_UNSEEN)
     if transcript.peer is not None and view.address == transcript.peer.address:
@@ -156,6 +174,62 @@ def _judge_timing(case: Case, transcript: Transcript, outcome: Outcome, target: 
     return None
 
 
+def _disturbed(neighbour: Neighbour, event: Event | None, oracle: Oracle, when: str) -> str | None:
+    """Say how another connection's session was not as it should be, or None if it was."""
+    if event is None:
+        return f"the connection {when} was not made"
+    replies = parse_replies([(event.at, event.data)])
+    if not replies or replies[0].code != 220 or not any(reply.code == 250 for reply in replies[1:]):
+        said = f"was told {event.data[:80]!r}" if event.data else "was told nothing"
+        return f"a valid header on the connection {when} was not served: it {said} ({event.note})"
+    view = oracle(replies[1:])
+    if view is not None and view.address != neighbour.address:
+        return f"the connection {when}, whose header says {neighbour.address}, was taken for {view.address}"
+    return None
+
+
+def _judge_surroundings(case: Case, transcript: Transcript, outcome: Outcome, oracle: Oracle) -> Judgement | None:
+    """Judge what the connection did to others and to the target itself; None: nothing."""
+    for neighbour, kind, when in (
+        (case.beside, EventKind.BESIDE, "beside it"),
+        (case.then, EventKind.AFTERWARDS, "after it"),
+    ):
+        reason = _disturbed(neighbour, transcript.first(kind), oracle, when) if neighbour is not None else None
+        if reason is not None:
+            return Judgement(Verdict.FAIL, outcome, reason)
+    watched = transcript.first(EventKind.PROCESSOR)
+    if watched is not None:
+        used, of = (float(word) for word in watched.note.split())
+        if used > of * SPINNING:
+            reason = f"its processes used {used:.2f} s of processor time in {of:.2f} s with nothing to do"
+            return Judgement(Verdict.FAIL, outcome, reason)
+    return None
+
+
+def _judge_session(case: Case, transcript: Transcript) -> str | None:
+    """Say which rule of SMTP a session that ran has broken, or None."""
+    replies = _received(transcript)
+    refused = sum(not reply.positive for reply in replies[1:])
+    if refused < case.least_errors:
+        return f"{case.least_errors} of its commands had to be refused, {refused} were"
+    for needle in case.require:
+        if needle not in transcript.received:
+            return f"the target does not say {needle!r}, which it must"
+    seen = transcript.first(EventKind.SEEN)
+    for needle in case.trace:
+        if seen is None or needle not in seen.data:
+            return f"{needle!r} is not in what the session left behind: {seen.data if seen else b''!r}"
+    if case.ends and transcript.ending is Ending.OPEN:
+        return "the target does not end the connection behind QUIT"
+    return None
+
+
+def _goes_on(transcript: Transcript) -> bool:
+    """Tell whether the target said 421, which announces the end of the connection, and served on."""
+    codes = [reply.code for reply in _received(transcript)]
+    return 421 in codes and any(code not in (None, 221, 421) for code in codes[codes.index(421) :])
+
+
 def _judge_alone(case: Case, transcript: Transcript, target: Target, oracle: Oracle) -> Judgement:
     outcome = outcome_of(case, transcript, oracle)
     if outcome.kind is OutcomeKind.TARGET_DOWN:
@@ -176,6 +250,14 @@ def _judge_alone(case: Case, transcript: Transcript, target: Target, oracle: Ora
         return Judgement(
             _violation(case), outcome, "refused only after a 220 greeting; nothing may be served before that"
         )
+    if _goes_on(transcript):
+        return Judgement(_violation(case), outcome, "the target says 421 and goes on all the same (RFC 5321, 3.8)")
+    broken = _judge_session(case, transcript) if outcome.kind in ACCEPTED else None
+    if broken is not None:
+        return Judgement(_violation(case), outcome, broken)
+    surroundings = _judge_surroundings(case, transcript, outcome, oracle)
+    if surroundings is not None:
+        return surroundings
     timing = _judge_timing(case, transcript, outcome, target)
     if timing is not None:
         return timing

@@ -13,19 +13,26 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "Accept",
+    "Await",
+    "Capability",
     "Case",
     "Catalogue",
+    "Crowd",
+    "Disposition",
     "Ending",
     "Event",
     "EventKind",
     "HalfClose",
     "Judgement",
     "Level",
+    "Neighbour",
     "Outcome",
     "OutcomeKind",
     "Pause",
+    "Reset",
     "Send",
     "Source",
+    "StartTls",
     "Step",
     "Target",
     "Timing",
@@ -57,6 +64,8 @@ class Source(enum.StrEnum):
 
     TRUSTED = "trusted"
     UNTRUSTED = "untrusted"
+    #: Not trusted either, though its address begins with the same characters as one that is.
+    LOOKALIKE = "lookalike"
 
 
 class Via(enum.StrEnum):
@@ -71,6 +80,28 @@ class Via(enum.StrEnum):
     CHAIN_V2 = "chain-v2"
     #: No connection of ours: what HAProxy's own health checks of the target find.
     CHECK = "check"
+    #: Segments made one by one, in a network namespace of the harness's own.
+    PACKETS = "packets"
+
+
+class Capability(enum.StrEnum):
+    """What a target may have beyond headers themselves; a case that needs what the target lacks is SKIP."""
+
+    #: It checks the CRC32C TLV (section 2.2.3, "if supported"); assumed unless declared absent.
+    CRC32C = "crc32c"
+    #: It offers STARTTLS (RFC 3207): declared, or seen in its EHLO reply.
+    STARTTLS = "starttls"
+    #: It has a port whose connections begin with TLS (RFC 8314): declared with that port.
+    IMPLICIT_TLS = "implicit-tls"
+    #: To it a session is encrypted only by its own TLS, whatever an SSL TLV says (section 2.2.6); assumed unless
+    #: declared absent.
+    OWN_TLS = "own-tls"
+    #: The Received fields of what it delivers can be read: there is the oracle `received`.
+    RECEIVED = "received"
+
+
+#: Capabilities a target has unless it declares their absence.
+ASSUMED = frozenset({Capability.CRC32C, Capability.OWN_TLS})
 
 
 class Timing(enum.StrEnum):
@@ -104,13 +135,48 @@ class HalfClose:
 
 
 @dataclass(frozen=True, slots=True)
+class Await:
+    """Wait for this many replies, the greeting among them. The header phase ends here: what follows is the session."""
+
+    replies: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Make a TLS handshake, whose first bytes go in one segment behind `glued`; the certificate is not verified."""
+
+    glued: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Send RST (a close with SO_LINGER 0) and be gone."""
+
+
+@dataclass(frozen=True, slots=True)
 class WatchCheck:
     """Wait for HAProxy's verdict on its health check `name` of the target."""
 
     name: str
 
 
-Step = Send | Pause | HalfClose | WatchCheck
+Step = Send | Pause | HalfClose | Await | StartTls | Reset | WatchCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another connection of the same peer, and the address its session must have: what a case does not disturb."""
+
+    header: bytes
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Connections of the same peer that send these bytes and then hold still while the case runs."""
+
+    count: int
+    data: bytes
 
 
 class OutcomeKind(enum.StrEnum):
@@ -130,6 +196,10 @@ class OutcomeKind(enum.StrEnum):
     SPOKE_FIRST = "spoke-first"
     #: The connection was still open, without a session, when the deadline and its margin had passed.
     HUNG = "hung"
+    #: A TLS handshake within a session failed.
+    TLS_FAILED = "tls-failed"
+    #: The harness reset the connection itself.
+    LEFT = "left"
     TARGET_DOWN = "target-down"
     CHECK_UP = "check-up"
     CHECK_DOWN = "check-down"
@@ -228,13 +298,35 @@ class Case:
     extra_replies: int = 0
     #: Error replies the case provokes on purpose (a second header is an unknown command); more are the header's.
     expected_errors: int = 0
+    #: Of the commands a session was sent, so many must have been refused: what is no command, or out of order.
+    least_errors: int = 0
+    #: Byte strings that must occur in what a session is told.
+    require: tuple[bytes, ...] = ()
+    #: Byte strings that must occur in what an oracle outside the connection read of a session.
+    trace: tuple[bytes, ...] = ()
+    #: The target must end the connection of a session itself, behind QUIT (RFC 5321, section 4.1.1.10).
+    ends: bool = False
     #: Known to last until the target's header deadline.
     waits: bool = False
+    #: Ids of the requirements it tests.
+    requirements: tuple[str, ...] = ()
+    #: Capabilities the target must have for this case to apply; others are SKIP.
+    needs: frozenset[Capability] = frozenset()
+    #: Greeted before the case's connection begins, asked again for its address after that has ended.
+    beside: Neighbour | None = None
+    #: Must be served after the case's connection has ended; the target's processes must be idle before.
+    then: Neighbour | None = None
+    #: Stands before the target while the case runs.
+    crowd: Crowd | None = None
 
     @property
     def header(self) -> bytes:
-        """All bytes the case's own steps send, in order."""
-        return b"".join(step.data for step in self.steps if isinstance(step, Send))
+        """All bytes the case's own steps send, in order, without those of TLS."""
+        return b"".join(
+            step.data if isinstance(step, Send) else step.glued
+            for step in self.steps
+            if isinstance(step, Send | StartTls)
+        )
 
 
 class EventKind(enum.StrEnum):
@@ -247,12 +339,26 @@ class EventKind(enum.StrEnum):
     #: The case's own steps are done; what follows is the probe.
     STEPS_DONE = "steps-done"
     CLIENT_FIN = "client-fin"
+    CLIENT_RST = "client-rst"
+    #: From here on the bytes are what TLS carries; the note names version and cipher.
+    TLS_STARTED = "tls-started"
+    TLS_FAILED = "tls-failed"
     SERVER_FIN = "server-fin"
     SERVER_RST = "server-rst"
     #: The harness stopped waiting.
     GAVE_UP = "gave-up"
     #: Something learned outside the connection (HAProxy's health check).
     OBSERVED = "observed"
+    #: An oracle outside the connection found its trace: the bytes it read, the address as the note.
+    SEEN = "seen"
+    #: All that the connection beside this one was told; the note says how it ended.
+    BESIDE = "beside"
+    #: All that the connection after this one was told; the note says how it ended.
+    AFTERWARDS = "afterwards"
+    #: Connections of a crowd; the note says how many stand.
+    CROWD = "crowd"
+    #: Processor time of the target's processes: the note is seconds used, and seconds watched.
+    PROCESSOR = "processor"
 
 
 class Ending(enum.StrEnum):
@@ -309,6 +415,7 @@ class Transcript:
             EventKind.SERVER_FIN,
             EventKind.SERVER_RST,
             EventKind.GAVE_UP,
+            EventKind.CLIENT_RST,
             EventKind.CONNECT_FAILED,
         )
         if end is None:
@@ -317,6 +424,7 @@ class Transcript:
             EventKind.SERVER_FIN: Ending.FIN,
             EventKind.SERVER_RST: Ending.RST,
             EventKind.GAVE_UP: Ending.OPEN,
+            EventKind.CLIENT_RST: Ending.OPEN,
             EventKind.CONNECT_FAILED: Ending.NEVER,
         }[end.kind]
 
@@ -341,6 +449,21 @@ class Verdict(enum.StrEnum):
     ERROR = "ERROR"
 
 
+class Disposition(enum.StrEnum):
+    """Whether a verdict was expected, where a baseline says what to expect."""
+
+    #: A failure nobody knew of.
+    NEW = "new"
+    #: The failure the baseline describes.
+    KNOWN = "known"
+    #: The failure the baseline describes, but the entry has expired.
+    STALE = "stale"
+    #: It passes, and the baseline says it fails.
+    FIXED = "fixed"
+    #: It fails in another way than the baseline describes.
+    REGRESSED = "regressed"
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """The verdict on one case, with the reason in one sentence."""
@@ -362,10 +485,26 @@ class Target:
     trusted_source: str | None = None
     #: Local address of connections that play an unlisted peer; None: there is no such address.
     untrusted_source: str | None = None
+    #: Local address that begins like the trusted one and is not trusted; None: there is no such address.
+    lookalike_source: str | None = None
     #: Header versions it declares.
     versions: frozenset[int] = frozenset({1, 2})
     #: Name of the oracle, or "auto".
     oracle: str = "auto"
+    #: Where the oracles `received` and `log` look: a Maildir or mbox, a log file.
+    oracle_file: str | None = None
+    #: What the oracles `log` and `reply` look for: a regular expression with the group `address`.
+    oracle_pattern: str | None = None
+    #: Whom the oracle `received` sends its messages to.
+    recipient: str | None = None
+    #: What it declares to have, or was seen to have.
+    capabilities: frozenset[Capability] = frozenset()
+    #: What it declares not to have.
+    lacks: frozenset[Capability] = frozenset()
+    #: The port whose connections begin with TLS.
+    tls_port: int | None = None
+    #: Its main process, on this machine: it and its descendants are watched.
+    pid: int | None = None
     #: How long past the deadline a connection is watched, in seconds.
     margin: float = 2.0
     #: How long a greeting or reply may take in an accepted session, in seconds.
@@ -376,6 +515,10 @@ class Target:
         """The target as the user wrote it, normalised."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"smtp://{host}:{self.port}"
+
+    def missing(self, needs: frozenset[Capability]) -> frozenset[Capability]:
+        """Return those of `needs` that the target does not have."""
+        return needs & self.lacks | needs - self.capabilities - ASSUMED
 
     @property
     def give_up(self) -> float:

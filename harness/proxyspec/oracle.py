@@ -1,6 +1,8 @@
 """Oracles: what a session shows of the address the target believes in.
 
-An oracle is a pure function from the session's replies to a `View`, or None where it tells nothing.
+An oracle is a pure function from the session's replies to a `View`, or None where it tells nothing. What shows
+outside the connection, in a mailbox, in a log, or by a pattern of the user's own, is a witness's to find while the run
+goes on (`proxyspec.witness`); it is in the transcript then, and goes before what the replies tell.
 """
 
 from __future__ import annotations
@@ -40,4 +42,10 @@ def no_oracle(replies: Sequence[Reply]) -> View | None:
 
 
 #: Name in a target profile -> oracle.
-ORACLES: Mapping[str, Oracle] = {"ehlo": ehlo_oracle, "none": no_oracle}
+ORACLES: Mapping[str, Oracle] = {
+    "ehlo": ehlo_oracle,
+    "none": no_oracle,
+    "received": no_oracle,
+    "log": no_oracle,
+    "reply": no_oracle,
+}

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from proxyspec.model import Ending, EventKind, Level, OutcomeKind, Source, Timing, Verdict, Via
+from proxyspec.model import Disposition, Ending, EventKind, Level, OutcomeKind, Source, Timing, Verdict, Via
 
 __all__ = [
     "SCHEMA_VERSION",
+    "BaselineRecord",
     "CaseRecord",
     "ConformanceRun",
     "Environment",
@@ -50,6 +51,8 @@ class TargetRecord(_Record):
     untrusted_source: str | None = Field(description="local address that played an unlisted peer; null: none declared")
     versions: list[int] = Field(description="header versions the target declares")
     oracle: str = Field(description="what told whom the target believes to be talking to; 'none' if nothing did")
+    capabilities: list[str] = Field(default=[], description="what it declares or shows to have; no-… what it lacks")
+    tls_port: int | None = Field(default=None, description="port whose connections begin with TLS")
 
 
 class HAProxyRecord(_Record):
@@ -117,6 +120,21 @@ class CaseRecord(_Record):
     dropped: int = Field(default=0, description="received bytes beyond that limit")
     events: list[EventRecord]
     reproduce: str = Field(description="the command that runs this case alone")
+    requirements: list[str] = Field(default=[], description="ids of the requirements it tests")
+    disposition: Disposition | None = Field(
+        default=None, description="whether a baseline expected the verdict; null: it did not have to, or there was none"
+    )
+
+    def fails(self, *, strict: bool) -> bool:
+        """Tell whether the case counts against the target in a run that takes WARN seriously (`strict`) or does not.
+
+        A failure the baseline describes does not; one that its entry no longer excuses does, whatever the verdict.
+        """
+        if self.disposition is Disposition.KNOWN:
+            return False
+        if self.disposition in (Disposition.STALE, Disposition.REGRESSED):
+            return True
+        return self.verdict in (Verdict.FAIL, Verdict.UNTESTABLE) or (strict and self.verdict is Verdict.WARN)
 
 
 class _RunBase(_Record):
@@ -131,12 +149,21 @@ class _RunBase(_Record):
     exit_code: int
 
 
+class BaselineRecord(_Record):
+    """The baseline a run was measured by."""
+
+    path: str = Field(description="the file, as the command line named it")
+    stale: list[str] = Field(description="entries that have outlived their reason, in words")
+
+
 class ConformanceRun(_RunBase):
     """What `proxyspec run` leaves behind."""
 
     kind: Literal["conformance"] = "conformance"
     unjudgeable: str | None = Field(default=None, description="why the target could not be judged at all")
     cases: list[CaseRecord]
+    baseline: BaselineRecord | None = Field(default=None, description="null: the run had none")
+    strict: bool = Field(default=False, description="a WARN counted as a failure")
 
 
 class LoadStep(_Record):

@@ -1,24 +1,25 @@
 """Runs many cases side by side, those that wait for the header deadline first, and judges each as soon as it can be.
 
-However many cases wait, all of them wait for the same deadline: a whole catalogue takes about one.
+However many cases wait, all of them wait for the same deadline: a whole catalogue takes about one. Cases that watch the
+target's processes run when the busy ones are done, while others still wait: then an idle target is idle.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from proxyspec.driver import CheckWatcher, drive, watch
+from proxyspec.driver import Aids, CheckWatcher, drive, watch
 from proxyspec.judge import judge
-from proxyspec.model import Case, Catalogue, Judgement, Source, Target, Transcript, Verdict, Via
+from proxyspec.model import Capability, Case, Catalogue, Judgement, Source, Target, Transcript, Verdict, Via
 from proxyspec.oracle import Oracle
 from proxyspec.wire import Road, TcpWire, Wire
 
 __all__ = ["Judged", "Plan", "Roads", "run_cases"]
 
 #: Connections begun per second: above the rate of a listen queue that is being served, far below a flood.
-START_RATE = 200.0
+START_RATE = 400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,13 @@ class Roads:
     direct: Mapping[Source, Road]
     via: Mapping[Via, Road]
     watcher: CheckWatcher | None = None
+    #: To the port whose connections begin with TLS.
+    tls: Road | None = None
 
     def of(self, case: Case) -> Road | None:
         """Return the road of `case`, or None if there is none."""
+        if Capability.IMPLICIT_TLS in case.needs:
+            return self.tls
         return self.direct.get(case.source) if case.via is Via.DIRECT else self.via.get(case.via)
 
 
@@ -43,9 +48,11 @@ class Plan:
     target: Target
     roads: Roads
     oracle: Oracle
-    #: Connections at once.
-    parallel: int = 512
+    #: Connections at once, without those of neighbours and crowds.
+    parallel: int = 1024
     connect: Callable[[Road], Wire] = TcpWire
+    #: What cases may use beside their own connection; its wires are made by `connect` too.
+    aids: Aids = field(default_factory=Aids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +69,16 @@ def _not_run(case: Case, plan: Plan) -> Judgement | None:
     if not case.versions <= plan.target.versions:
         missing = ", ".join(str(version) for version in sorted(case.versions - plan.target.versions))
         return Judgement(Verdict.SKIP, None, f"the target declares that it does not speak version {missing}")
+    if lacking := plan.target.missing(case.needs):
+        names = ", ".join(sorted(lacking))
+        return Judgement(Verdict.SKIP, None, f"the target neither declares nor shows this capability: {names}")
     if case.via is Via.CHECK:
         if plan.roads.watcher is None:
             return Judgement(Verdict.SKIP, None, "no HAProxy stands in front of the target in this run")
     elif plan.roads.of(case) is None:
-        if case.source is Source.UNTRUSTED:
+        if case.via is Via.PACKETS:
+            return Judgement(Verdict.SKIP, None, "segments are made for a server that `proxyspec tcp` starts itself")
+        if case.source is not Source.TRUSTED:
             return Judgement(Verdict.SKIP, None, "no address is declared that the target does not trust")
         return Judgement(Verdict.SKIP, None, "no HAProxy stands in front of the target in this run")
     return None
@@ -81,6 +93,9 @@ class _Wave:
         self._running: frozenset[str] = frozenset()
         self._broken: set[str] = set()
         self._slots = asyncio.Semaphore(plan.parallel)
+        self._aids = replace(plan.aids, another=plan.connect)
+        self._busy = 0
+        self._calm = asyncio.Event()
 
     async def _transcribe(self, case: Case) -> Transcript:
         if case.via is Via.CHECK:
@@ -88,10 +103,17 @@ class _Wave:
             return await watch(case, self._plan.roads.watcher)
         road = self._plan.roads.of(case)
         assert road is not None
-        return await drive(case, self._plan.target, road, self._plan.connect(road))
+        return await drive(case, self._plan.target, road, self._plan.connect(road), self._aids)
+
+    def _watches(self, case: Case) -> bool:
+        """Tell whether the target's processes are watched in this case, so that others must not keep them busy."""
+        return case.then is not None and not case.waits and self._aids.processor is not None
 
     async def _run(self, case: Case, delay: float) -> None:
-        await asyncio.sleep(delay)
+        if self._watches(case):
+            await self._calm.wait()
+        else:
+            await asyncio.sleep(delay)
         async with self._slots:
             try:
                 self._transcripts[case.id] = await self._transcribe(case)
@@ -103,6 +125,13 @@ class _Wave:
                 self._settle(case)
         for dependent in self._waiting_for.pop(case.id, ()):
             self._settle(dependent)
+        if not (case.waits or self._watches(case)):
+            self._done_with_one_more()
+
+    def _done_with_one_more(self) -> None:
+        self._busy -= 1
+        if self._busy <= 0:
+            self._calm.set()
 
     def _settle(self, case: Case) -> None:
         """Judge `case` if its control is there too, or leave it to the control's end."""
@@ -125,6 +154,8 @@ class _Wave:
             else:
                 runnable.append(case)
         self._running = frozenset(case.id for case in runnable)
+        self._busy = 1 + sum(not (case.waits or self._watches(case)) for case in runnable)
+        self._done_with_one_more()
         async with asyncio.TaskGroup() as group:
             for place, case in enumerate(runnable):
                 group.create_task(self._run(case, place / START_RATE))

@@ -1,16 +1,31 @@
-"""From what the user wrote to a `Target`: the URL, the consent to leave the loopback, the addresses to connect from."""
+"""From what the user wrote to a `Target`: URL, consent to leave the loopback, addresses to connect from, profiles.
+
+A target profile is a TOML file with one table, `[target]`, whose keys are the options of the command line.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
+import shlex
 import socket
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proxyspec.errors import UsageError
-from proxyspec.model import Target
+from proxyspec.model import Capability, Target
 
-__all__ = ["bindable", "make_target", "parse_url", "resolve"]
+__all__ = ["Profile", "bindable", "capabilities_of", "flags_of", "load_target", "make_target", "parse_url", "resolve"]
+
+#: Begins with the characters of 127.0.0.1.
+LOOKALIKE = "127.0.0.103"
+#: A profile larger than this is none, in bytes.
+MAX_PROFILE = 1024 * 1024
 
 _URL = re.compile(r"(?:smtp://)?(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9_.-]+)):(?P<port>[0-9]{1,5})/?")
 
@@ -77,6 +92,31 @@ def _local(option: str, text: str | None) -> str | None:
     return address
 
 
+def capabilities_of(words: Sequence[str]) -> tuple[frozenset[Capability], frozenset[Capability]]:
+    """Read names of capabilities: those declared, and those declared absent with `no-` in front.
+
+    Raises:
+        UsageError: a name is unknown, or declared both ways.
+    """
+    has: set[Capability] = set()
+    lacks: set[Capability] = set()
+    for word in (word.strip() for word in words if word.strip()):
+        name = word.removeprefix("no-")
+        if name not in {capability.value for capability in Capability}:
+            known = ", ".join(capability.value for capability in Capability)
+            raise UsageError(f"--capabilities {word!r} is unknown: one of {known}, or no- and one of them")
+        (has if name == word else lacks).add(Capability(name))
+    if both := sorted(has & lacks):
+        raise UsageError(f"--capabilities declares {both[0]} both present and absent: write one of the two")
+    return frozenset(has), frozenset(lacks)
+
+
+def _pid(pid: int | None) -> int | None:
+    if pid is not None and (pid <= 0 or not Path("/proc", str(pid), "stat").exists()):
+        raise UsageError(f"--pid {pid} is no process of this machine: name the target's main process, or leave it out")
+    return pid
+
+
 def make_target(
     url: str,
     *,
@@ -86,15 +126,26 @@ def make_target(
     untrusted_source: str | None = None,
     versions: frozenset[int] = frozenset({1, 2}),
     oracle: str = "auto",
+    oracle_file: str | None = None,
+    oracle_pattern: str | None = None,
+    recipient: str | None = None,
+    capabilities: Sequence[str] = (),
+    tls_port: int | None = None,
+    pid: int | None = None,
 ) -> Target:
     """Build the target profile of a command line.
 
     Where no untrusted source is named, a target on 127.0.0.1 gets 127.0.0.2; "none" declares that there is no address
-    the target distrusts.
+    the target distrusts. A `tls_port` declares the capability that goes with it.
 
     Raises:
-        UsageError: the URL, an address or the timeout is wrong, or the target is not on this machine and not allowed.
+        UsageError: the URL, an address or another value is wrong, or the target is not on this machine and not allowed.
     """
+    has, lacks = capabilities_of(capabilities)
+    if Capability.IMPLICIT_TLS in has and tls_port is None:
+        raise UsageError("--capabilities implicit-tls needs --tls-port: the port whose connections begin with TLS")
+    if tls_port is not None and not 0 < tls_port < 65536:
+        raise UsageError(f"--tls-port {tls_port} is out of range: 1 to 65535")
     if not 0 < header_timeout <= 3600:
         raise UsageError(f"--header-timeout {header_timeout:g} is out of range: seconds above 0, 3600 at most")
     host, port = parse_url(url)
@@ -105,12 +156,118 @@ def make_target(
         untrusted_source is None and address == "127.0.0.1" and trusted_source != "127.0.0.2" and bindable("127.0.0.2")
     ):
         untrusted_source = "127.0.0.2"
+    # Such an address is trusted only where a whole network is, and then so is the unlisted one.
+    begins_alike = address == "127.0.0.1" and trusted_source in (None, "127.0.0.1") and untrusted_source is not None
     return Target(
         host=address,
         port=port,
         header_timeout=header_timeout,
         trusted_source=_local("--trusted", trusted_source),
         untrusted_source=_local("--untrusted", untrusted_source),
+        lookalike_source=LOOKALIKE if begins_alike and bindable(LOOKALIKE) else None,
         versions=versions,
         oracle=oracle,
+        oracle_file=oracle_file,
+        oracle_pattern=oracle_pattern,
+        recipient=recipient,
+        capabilities=has | ({Capability.IMPLICIT_TLS} if tls_port is not None else set()),
+        lacks=lacks,
+        tls_port=tls_port,
+        pid=_pid(pid),
     )
+
+
+class Profile(BaseModel):
+    """The table `[target]` of a profile; each key means what the option of that name means."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    url: str = Field(description="smtp://HOST:PORT")
+    header_timeout: float = Field(default=30.0, description="the header deadline, seconds from accept")
+    trusted: str | None = Field(default=None, description="local address the target trusts to send PROXY")
+    untrusted: str | None = Field(default=None, description="local address the target does not trust, or none")
+    versions: list[int] = Field(default=[1, 2], description="header versions it speaks")
+    oracle: str = Field(default="auto", description="what shows the address it believes")
+    oracle_file: str | None = Field(default=None, description="Maildir, mbox or log; relative to the profile")
+    oracle_pattern: str | None = Field(default=None, description="regular expression with the group address")
+    recipient: str | None = Field(default=None, description="whom the oracle received sends messages to")
+    capabilities: list[str] = Field(default=[], description="what it has, or with no- in front, has not")
+    tls_port: int | None = Field(default=None, description="port whose connections begin with TLS")
+    pid: int | None = Field(default=None, description="its main process, to see whether it idles")
+    allow: list[str] = Field(default=[], description="consent to targets not on this machine")
+
+
+def load_target(path: str, overrides: Mapping[str, Any] | None = None) -> Target:
+    """Read a target profile; `overrides` are values of its keys that the command line says otherwise.
+
+    Raises:
+        UsageError: the file cannot be read, is no TOML, or a key is unknown, missing or of the wrong kind; and as
+            `make_target`.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(MAX_PROFILE + 1)
+        if len(text) > MAX_PROFILE:
+            raise UsageError(f"{path} is larger than {MAX_PROFILE} bytes: not a target profile")
+        tables = tomllib.loads(text.decode())
+    except OSError as error:
+        raise UsageError(f"the target profile {path} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no TOML file: {error}") from error
+    if set(tables) != {"target"} or not isinstance(tables["target"], dict):
+        extra = sorted(set(tables) - {"target"})
+        said = f"it has {extra[0]!r} beside it" if extra else "it has none"
+        raise UsageError(f"{path} must hold one table, [target]; {said}")
+    try:
+        profile = Profile.model_validate(tables["target"] | dict(overrides or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = f"; the keys are {', '.join(Profile.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        raise UsageError(f"{path}: [target] {key}: {first['msg']}{known}") from error
+    if not profile.versions or not set(profile.versions) <= {1, 2}:
+        raise UsageError(f"{path}: [target] versions: {profile.versions} must be [1], [2] or [1, 2]")
+    here = Path(path).parent
+    try:
+        return make_target(
+            profile.url,
+            allowed=profile.allow,
+            header_timeout=profile.header_timeout,
+            trusted_source=profile.trusted,
+            untrusted_source=profile.untrusted,
+            versions=frozenset(profile.versions),
+            oracle=profile.oracle,
+            oracle_file=None if profile.oracle_file is None else os.fspath(here / profile.oracle_file),
+            oracle_pattern=profile.oracle_pattern,
+            recipient=profile.recipient,
+            capabilities=profile.capabilities,
+            tls_port=profile.tls_port,
+            pid=profile.pid,
+        )
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def flags_of(target: Target) -> str:
+    """Return the command line arguments that describe this target again, quoted for a shell."""
+    words = [target.url]
+    if target.header_timeout != 30:
+        words += ["--header-timeout", f"{target.header_timeout:g}"]
+    if target.versions != {1, 2}:
+        words += ["--versions", ",".join(str(version) for version in sorted(target.versions))]
+    if target.oracle != "auto":
+        words += ["--oracle", target.oracle]
+    declared = [one.value for one in sorted(target.capabilities - {Capability.IMPLICIT_TLS})]
+    declared += [f"no-{one}" for one in sorted(target.lacks)]
+    for option, value in (
+        ("--trusted", target.trusted_source),
+        ("--oracle-file", target.oracle_file),
+        ("--oracle-pattern", target.oracle_pattern),
+        ("--recipient", target.recipient),
+        ("--capabilities", ",".join(declared) or None),
+        ("--tls-port", target.tls_port),
+        ("--pid", target.pid),
+    ):
+        if value is not None:
+            words += [option, str(value)]
+    return shlex.join(words)

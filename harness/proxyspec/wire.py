@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +60,10 @@ class Wire(Protocol):
         """Send FIN and keep the reading side."""
         ...
 
+    def reset(self) -> None:
+        """Send RST and let go of the connection."""
+        ...
+
     def close(self) -> None:
         """Let go of the connection; safe to call twice."""
         ...
@@ -104,6 +109,11 @@ class TcpWire:
     def half_close(self) -> None:
         """Send FIN; see `Wire.half_close`."""
         self._connected.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Send RST and let go; see `Wire.reset`."""
+        self._connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
     def close(self) -> None:
         """Let go of the connection; see `Wire.close`."""

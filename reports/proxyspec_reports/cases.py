@@ -28,9 +28,11 @@ ROADS: Mapping[Via, str] = {
     Via.CHAIN_V1: "HAProxy reads, sends v1",
     Via.CHAIN_V2: "HAProxy reads, sends v2",
     Via.CHECK: "HAProxy health check",
+    Via.PACKETS: "segment by segment",
 }
 
 _PROXYSPEC, _SERVER, _NETWORK, _HAPROXY = "proxyspec", "server", "connection", "HAProxy"
+_ORACLE, _OTHERS = "oracle", "other connections"
 _DID: Mapping[EventKind, tuple[str, str]] = {
     EventKind.CONNECTED: (_NETWORK, "established"),
     EventKind.CONNECT_FAILED: (_NETWORK, "failed"),
@@ -38,10 +40,18 @@ _DID: Mapping[EventKind, tuple[str, str]] = {
     EventKind.RECEIVED: (_SERVER, "sent"),
     EventKind.STEPS_DONE: (_PROXYSPEC, "case's own steps done, probe follows"),
     EventKind.CLIENT_FIN: (_PROXYSPEC, "closed (FIN)"),
+    EventKind.CLIENT_RST: (_PROXYSPEC, "reset (RST)"),
+    EventKind.TLS_STARTED: (_NETWORK, "TLS from here on"),
+    EventKind.TLS_FAILED: (_NETWORK, "TLS handshake failed"),
     EventKind.SERVER_FIN: (_SERVER, "closed (FIN)"),
     EventKind.SERVER_RST: (_SERVER, "reset (RST)"),
     EventKind.GAVE_UP: (_PROXYSPEC, "stopped waiting"),
     EventKind.OBSERVED: (_HAPROXY, "reported"),
+    EventKind.SEEN: (_ORACLE, "found its trace"),
+    EventKind.BESIDE: (_OTHERS, "beside it: told"),
+    EventKind.AFTERWARDS: (_OTHERS, "after it: told"),
+    EventKind.CROWD: (_OTHERS, "stood before the server"),
+    EventKind.PROCESSOR: (_SERVER, "processor time: seconds used, seconds watched"),
 }
 
 _SENT_LIMIT = 160

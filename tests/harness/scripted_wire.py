@@ -33,6 +33,7 @@ class ScriptedWire:
         self._queue: asyncio.Queue[Said] = asyncio.Queue()
         self.sent = b""
         self.closed = False
+        self.was_reset = False
         self._ended = False
 
     def _say(self, half_closed: bool) -> None:
@@ -67,6 +68,10 @@ class ScriptedWire:
 
     def half_close(self) -> None:
         self._say(True)
+
+    def reset(self) -> None:
+        self.was_reset = True
+        self.close()
 
     def close(self) -> None:
         self.closed = True

@@ -33,7 +33,8 @@ V = Verdict
 def test_the_first_code_that_applies(
     verdicts: list[Verdict], unjudgeable: bool, interrupted: bool, code: ExitCode
 ) -> None:
-    assert exit_code_of(verdicts, unjudgeable=unjudgeable, interrupted=interrupted) is code
+    failed = V.FAIL in verdicts or V.UNTESTABLE in verdicts
+    assert exit_code_of(verdicts, failed=failed, unjudgeable=unjudgeable, interrupted=interrupted) is code
 
 
 def failed() -> Judged:

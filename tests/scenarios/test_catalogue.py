@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from proxyspec.casebook import Chapter, catalogue_of
-from proxyspec.model import ACCEPTED, REJECTED, Case, Level, OutcomeKind, Send, Source, Via
+from proxyspec.layers.authoring import v1, v2
+from proxyspec.model import (
+    ACCEPTED,
+    REJECTED,
+    Capability,
+    Case,
+    HalfClose,
+    Level,
+    OutcomeKind,
+    Reset,
+    Send,
+    Source,
+    Via,
+)
 from proxyspec_scenarios import catalogue
 
 CASES = catalogue().cases
@@ -47,6 +60,71 @@ def test_both_versions_and_every_road_are_covered() -> None:
     assert sum(case.waits for case in CASES) >= 6
     kinds = {accept.kind for case in CASES for accept in case.accept}
     assert kinds >= {OutcomeKind.ACCEPTED_PROXIED, OutcomeKind.ACCEPTED_REAL, OutcomeKind.REJECTED_SILENT}
+
+
+def _binary(frame: bytes) -> bool:
+    return frame.startswith(v2()[:12]) and len(frame) >= 16
+
+
+def test_every_unassigned_nibble_has_its_case() -> None:
+    frames = [case.header for case in CASES if case.id.startswith("v2/") and refuses(case) and _binary(case.header)]
+    assert {frame[12] >> 4 for frame in frames} >= {0, 1, *range(3, 16)}
+    assert {frame[12] & 15 for frame in frames if frame[12] >> 4 == 2} >= set(range(2, 16))
+    assert {frame[13] >> 4 for frame in frames if frame[13] & 15 == 1} >= set(range(4, 16))
+    for family in (0x10, 0x20):
+        assert {frame[13] for frame in frames} >= {family | transport for transport in range(3, 16)}
+
+
+def test_headers_are_split_at_every_byte() -> None:
+    split = {case.steps[0].data for case in CASES if len(case.steps) == 3 and isinstance(case.steps[0], Send)}
+    for frame in (v1(), v2()):
+        assert {frame[:at] for at in range(1, len(frame))} <= split
+
+
+def test_every_type_of_tlv_has_its_case() -> None:
+    seen = set()
+    for case in CASES:
+        block = case.header[28:] if case.id.startswith("v2/tlv/") and case.header[12:14] == b"\x21\x11" else b""
+        while len(block) >= 3:
+            seen.add(block[0])
+            block = block[3 + int.from_bytes(block[1:3], "big") :]
+    assert seen == set(range(256))
+
+
+def test_what_ends_in_the_middle_is_followed_by_a_look_at_the_target() -> None:
+    for case in CASES:
+        if any(isinstance(step, Reset) for step in case.steps):
+            assert case.then is not None, case.id
+    cut = [case for case in CASES if any(isinstance(step, HalfClose) for step in case.steps) and case.then is not None]
+    assert {len(case.header) for case in cut if _binary(case.header)} >= {16, 27}
+    assert len(cut) >= 15
+
+
+def test_capabilities_and_neighbours_are_covered() -> None:
+    assert {need for case in CASES for need in case.needs} == set(Capability)
+    assert sum(case.beside is not None for case in CASES) >= 12
+    assert sum(case.crowd is not None for case in CASES) >= 4
+    for case in CASES:
+        for neighbour in (case.beside, case.then):
+            if neighbour is not None:
+                needed = {2} if _binary(neighbour.header) else {1}
+                assert needed <= case.versions, f"{case.id} meets a neighbour whose version may be undeclared"
+
+
+def test_what_the_text_leaves_open_is_never_failed_for_what_it_allows() -> None:
+    for case in CASES:
+        if case.level is Level.EITHER and not refuses(case):
+            assert len(case.accept) > 1, case.id
+
+
+def test_there_are_enough_cases_and_they_differ() -> None:
+    assert len(CASES) >= 700
+    same: dict[object, str] = {}
+    for case in CASES:
+        key = (case.steps, case.commands, case.source, case.via, case.beside, case.then, case.crowd, case.needs)
+        if case.via is Via.DIRECT and case.accept:
+            same.setdefault((key, case.accept, case.level, case.forbid), case.id)
+    assert len(same) >= 0.9 * sum(case.via is Via.DIRECT for case in CASES)
 
 
 def test_two_cases_of_one_name_are_refused() -> None:

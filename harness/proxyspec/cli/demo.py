@@ -35,7 +35,7 @@ def demo(
 
     from proxyspec.cli.load import load_target
     from proxyspec.cli.report import write_report
-    from proxyspec.cli.run import judge_target
+    from proxyspec.cli.run import RunOptions, judge_target
     from proxyspec.load import LoadOptions
     from proxyspec.reference import reference_server
     from proxyspec.rundir import RunDirectory
@@ -53,7 +53,7 @@ def demo(
             console.print(f"reference server on {host}:{port}, trusts 127.0.0.1", style="dim", highlight=False)
             target = make_target(f"smtp://{host}:{port}", header_timeout=header_timeout)
             runs.append(folder / "conformance")
-            code = ExitCode(judge_target(target, folder / "conformance", (), haproxy)[0])
+            code = ExitCode(judge_target(target, folder / "conformance", RunOptions(haproxy=haproxy))[0])
             if code is not ExitCode.INTERRUPTED:
                 runs.append(folder / "load")
                 options = LoadOptions(profile="throughput", seconds=LOAD_SECONDS)

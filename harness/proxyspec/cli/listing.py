@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import enum
 import json
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from proxyspec.cli.options import LevelOption, NotOption, SectionOption, TagOption, selection_of
 from proxyspec.errors import UsageError
-from proxyspec.model import Case, HalfClose, Pause, Send, WatchCheck
+from proxyspec.model import Await, Case, HalfClose, Neighbour, Pause, Reset, Send, StartTls, WatchCheck
+from proxyspec.selection import tags_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["explain", "list_cases", "schema"]
 
@@ -33,32 +39,54 @@ def _as_json(case: Case) -> dict[str, Any]:
         "accepts": list(dict.fromkeys(str(accept) for accept in case.accept)),
         "control": case.control,
         "timing": case.timing,
+        "tags": sorted(tags_of(case)),
         "waits": case.waits,
         "header": case.header.hex(),
         "commands": [command.hex() for command in case.commands],
+        "requirements": list(case.requirements),
+        "needs": sorted(case.needs),
     }
+
+
+def _console() -> Console:
+    """Return a console that is wide where nobody watches: a list is for grep then."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
 
 
 def list_cases(
     pattern: Annotated[list[str] | None, typer.Argument(metavar="[ID|PREFIX|GLOB]...", show_default=False)] = None,
+    section: SectionOption = None,
+    level: LevelOption = None,
+    tag: TagOption = None,
+    without: NotOption = None,
     output: Annotated[Format, typer.Option("--format", help="text or json")] = Format.TEXT,
+    requirements: Annotated[
+        bool, typer.Option("--requirements", help="The rules themselves, with the number of cases that test each.")
+    ] = False,
 ) -> None:
-    """List the cases of the catalogue.
+    """List the cases of the catalogue, or the requirements they test.
 
     Examples:
 
       proxyspec list v2
 
+      proxyspec list --level MUST --tag rejects --not waits
+
       proxyspec list --format json 'v1/port/*'
     """
-    from proxyspec.cli.run import select
+    from proxyspec.selection import select
     from proxyspec_scenarios import catalogue
 
-    cases = select(catalogue(), pattern or ())
+    cases = select(catalogue().cases, selection_of(pattern, section, level, tag, without))
+    if requirements:
+        _list_requirements(cases, output)
+        return
     if output is Format.JSON:
         print(json.dumps([_as_json(case) for case in cases], indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -67,9 +95,37 @@ def list_cases(
     table.add_column("what a conformant receiver does", overflow="fold")
     for case in cases:
         table.add_row(case.id, case.level, case.section, case.title)
-    console = Console()
-    console.print(table, markup=False, highlight=False, width=console.width if console.is_terminal else 200)
+    console = _console()
+    console.print(table, markup=False, highlight=False)
     console.print(f"{len(cases)} cases", highlight=False)
+
+
+def _list_requirements(cases: tuple[Case, ...], output: Format) -> None:
+    from rich.table import Table
+
+    from proxyspec_scenarios.requirements import REQUIREMENTS, coverage
+
+    covered = coverage(cases)
+    if output is Format.JSON:
+        rows = [{**asdict(requirement), "cases": covered[requirement.id]} for requirement in REQUIREMENTS]
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("requirement", "level", "section", "cases"):
+        table.add_column(column, no_wrap=True, justify="right" if column == "cases" else "left")
+    table.add_column("what a receiver does", overflow="fold")
+    for requirement in REQUIREMENTS:
+        count = len(covered[requirement.id])
+        said = requirement.sentence
+        if requirement.untested is not None:
+            said += f" (no case: {requirement.untested})"
+        table.add_row(requirement.id, requirement.level, requirement.section, str(count or "·"), said)
+    console = _console()
+    console.print(table, markup=False, highlight=False)
+    tested = sum(bool(covered[requirement.id]) for requirement in REQUIREMENTS)
+    reasons = sum(requirement.untested is not None for requirement in REQUIREMENTS)
+    said = f"{len(REQUIREMENTS)} requirements: {tested} tested by {len(cases)} cases, {reasons} with a reason why not"
+    console.print(said, highlight=False)
 
 
 def _steps(case: Case) -> list[str]:
@@ -84,10 +140,32 @@ def _steps(case: Case) -> list[str]:
                 lines.append(f"wait  {seconds:g} s" if seconds else f"wait  {timeouts:.3g} × the header deadline")
             case HalfClose():
                 lines.append("send  FIN")
+            case Reset():
+                lines.append("send  RST")
+            case Await(replies):
+                lines.append("wait  for the greeting" if replies == 1 else f"wait  for {replies} replies")
+            case StartTls(glued):
+                lines.append("TLS   handshake" + (f", behind {len(glued)} bytes in one segment" if glued else ""))
+                if glued:
+                    lines.append(f"      {glued[:64].hex(' ')}{' …' if len(glued) > 64 else ''}")
             case WatchCheck(name):
                 lines.append(f"watch HAProxy's health check {name}")
     if len(lines) > 12:
         lines = [*lines[:8], f"… {len(lines) - 8} lines more of the same kind"]
+    return lines
+
+
+def _surroundings(case: Case) -> list[str]:
+    def named(neighbour: Neighbour) -> str:
+        return f"whose header says {neighbour.address}"
+
+    lines = []
+    if case.crowd is not None:
+        lines.append(f"crowd     {case.crowd.count} connections that send {len(case.crowd.data)} bytes and hold still")
+    if case.beside is not None:
+        lines.append(f"beside    a session {named(case.beside)}, which must keep that address")
+    if case.then is not None:
+        lines.append(f"then      a session {named(case.then)}, which must be served; the target's processes must idle")
     return lines
 
 
@@ -107,9 +185,16 @@ def explain(case_id: Annotated[str, typer.Argument(metavar="CASE", help="A case'
     print(f"{case.id}: {case.title}.")
     print(f"  rule      section {case.section}, {case.level}")
     print(f"  played by a {case.source} peer, road: {case.via}")
+    print(f"  tags      {', '.join(sorted(tags_of(case)))}")
     print(f"  conforms  {' or '.join(dict.fromkeys(str(accept) for accept in case.accept))}")
     if case.control is not None:
         print(f"  control   {case.control} must be accepted in the same run")
+    if case.requirements:
+        print(f"  tests     {', '.join(case.requirements)}")
+    if case.needs:
+        print(f"  needs     {', '.join(sorted(case.needs))}")
+    for line in _surroundings(case):
+        print(f"  {line}")
     print("  steps")
     for line in _steps(case) or ["(none: connect and keep quiet)"]:
         print(f"    {line}")

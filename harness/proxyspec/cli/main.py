@@ -13,7 +13,24 @@ from typing import Annotated, Any
 import typer
 
 import proxyspec
-from proxyspec.cli import demo, haproxy, listing, load, report, run, serve
+from proxyspec.cli import (
+    decode,
+    demo,
+    diff,
+    export,
+    fuzz,
+    haproxy,
+    judge,
+    listing,
+    load,
+    mutants,
+    replay,
+    report,
+    run,
+    send,
+    serve,
+    tcp,
+)
 from proxyspec.errors import ExitCode, ProxyspecError
 
 __all__ = ["app", "main"]
@@ -47,12 +64,21 @@ app.command("run")(run.run)
 app.command("list")(listing.list_cases)
 app.command("explain")(listing.explain)
 app.command("load")(load.load)
+app.command("fuzz")(fuzz.fuzz)
+app.command("tcp")(tcp.tcp)
+app.command("mutants")(mutants.mutants)
 app.command("report")(report.report)
+app.command("judge")(judge.judge)
+app.command("replay")(replay.replay)
+app.command("diff")(diff.diff)
+app.command("send")(send.send)
+app.command("decode")(decode.decode)
 app.command("demo")(demo.demo)
 app.command(
     "serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(serve.serve)
 app.command("schema")(listing.schema)
+app.add_typer(export.app, name="export")
 app.add_typer(haproxy.app, name="haproxy")
 
 

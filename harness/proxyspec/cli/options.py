@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from proxyspec.selection import Selection
+
 TargetArgument = Annotated[
     str, typer.Argument(metavar="TARGET", help="The server: smtp://HOST:PORT.", show_default=False)
 ]
@@ -38,3 +40,43 @@ TemplatesOption = Annotated[
     Path | None,
     typer.Option("--haproxy-templates", metavar="DIR", help="Folder of templates that go before the built-in ones."),
 ]
+CaseOption = Annotated[
+    list[str] | None,
+    typer.Option("--case", metavar="ID|PREFIX|GLOB", help="Only these cases and their controls; may be repeated."),
+]
+SectionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--section", metavar="SECTION", help="Only cases of this section and those within it (2.1, RFC 5321)."
+    ),
+]
+LevelOption = Annotated[
+    list[str] | None,
+    typer.Option("--level", metavar="LEVEL", help="Only cases of this level: MUST, SHOULD, MAY, SECURITY, …"),
+]
+TagOption = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="TAG", help="Only cases with every such tag: accepts, rejects, waits, needs-v1, …"),
+]
+NotOption = Annotated[
+    list[str] | None,
+    typer.Option("--not", metavar="TAG|ID|PREFIX|GLOB", help="Leave these cases out, unless they are controls."),
+]
+BaselineOption = Annotated[
+    Path | None,
+    typer.Option("--baseline", metavar="FILE", help="TOML file of the failures that are known (see docs/ci.md)."),
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="A WARN counts as a failure.")]
+
+
+def selection_of(
+    case: list[str] | None,
+    section: list[str] | None,
+    level: list[str] | None,
+    tag: list[str] | None,
+    without: list[str] | None,
+) -> Selection:
+    """Put the options that select cases into one."""
+    return Selection(
+        tuple(case or ()), tuple(section or ()), tuple(level or ()), tuple(tag or ()), tuple(without or ())
+    )

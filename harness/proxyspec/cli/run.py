@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from proxyspec.cli.options import (
     AllowOption,
+    BaselineOption,
+    CaseOption,
     HAProxyOption,
+    LevelOption,
+    NotOption,
     OutOption,
+    SectionOption,
+    StrictOption,
+    TagOption,
     TargetArgument,
     TemplatesOption,
     TimeoutOption,
     TrustedOption,
+    selection_of,
 )
+from proxyspec.cli.outputs import Format, Outputs
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Case, Catalogue, Target, Via
+from proxyspec.selection import Selection
 
-__all__ = ["judge_target", "run", "select", "versions_of"]
+if TYPE_CHECKING:
+    from proxyspec.baseline import Expectations
+
+__all__ = ["RunOptions", "expectations_of", "judge_target", "run", "versions_of"]
 
 
 def versions_of(text: str) -> frozenset[int]:
@@ -38,85 +50,101 @@ def versions_of(text: str) -> frozenset[int]:
     return frozenset(chosen)
 
 
-def select(catalogue: Catalogue, patterns: Sequence[str]) -> tuple[Case, ...]:
-    """Return the cases that any pattern names: an id, the beginning of one up to a slash, or a glob.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a server is judged, beside who it is."""
+
+    selection: Selection = field(default_factory=Selection)
+    haproxy: str | None = None
+    templates: Path | None = None
+    baseline: Path | None = None
+    strict: bool = False
+    outputs: Outputs = field(default_factory=Outputs)
+    #: Reconstruct every connection as a capture file below `evidence/`.
+    pcap: bool = False
+
+
+def expectations_of(catalogue: Catalogue, baseline: Path | None, *, strict: bool) -> Expectations:
+    """Read the baseline, if there is one, and see that it speaks of this catalogue.
 
     Raises:
-        UsageError: a pattern names no case.
+        UsageError: it is none, or an entry names no case.
     """
-    if not patterns:
-        return catalogue.cases
-    chosen: set[str] = set()
-    for pattern in patterns:
-        prefix = pattern.rstrip("/") + "/"
-        found = {
-            case.id
-            for case in catalogue.cases
-            if case.id == pattern or case.id.startswith(prefix) or fnmatch.fnmatchcase(case.id, pattern)
-        }
-        if not found:
-            import difflib
+    from proxyspec.baseline import Expectations, load_baseline
 
-            close = difflib.get_close_matches(pattern, [case.id for case in catalogue.cases], 3)
-            hint = f"; did you mean {', '.join(close)}?" if close else ""
-            raise UsageError(f"--case {pattern!r} names no case{hint} `proxyspec list` shows them all")
-        chosen |= found
-    return tuple(case for case in catalogue.cases if case.id in chosen)
+    if baseline is None:
+        return Expectations(strict=strict)
+    loaded = load_baseline(baseline)
+    loaded.check([case.id for case in catalogue.cases])
+    return Expectations(baseline=loaded, strict=strict)
 
 
-def judge_target(
-    target: Target, out_dir: Path | None, patterns: Sequence[str], haproxy: str | None, templates: Path | None = None
-) -> tuple[int, Path]:
-    """Run the suite against `target`, show it, and return the exit code and the run directory."""
+def judge_target(target: Target, out_dir: Path | None, options: RunOptions) -> tuple[int, Path]:
+    """Run the suite against `target`, show it, and return the exit code and the run directory.
+
+    Raises:
+        UsageError: the selection, the baseline or an output is wrong, or HAProxy cannot stand in front of the target.
+    """
     from rich.console import Console
 
-    from proxyspec.conformance import conformance, direct_roads
+    from proxyspec.conformance import conformance, direct_roads, tls_road
     from proxyspec.console import RunConsole, print_run
     from proxyspec.front import behind_haproxy
     from proxyspec.rundir import RunDirectory
     from proxyspec.scheduler import Roads
+    from proxyspec.selection import select
+    from proxyspec.stream import Chorus, JsonLines
     from proxyspec_scenarios import catalogue as load_catalogue
 
     catalogue = load_catalogue()
-    chosen = select(catalogue, patterns)
-    if haproxy is None and not patterns:
+    expectations = expectations_of(catalogue, options.baseline, strict=options.strict)
+    options.outputs.check()
+    chosen, haproxy = select(catalogue.cases, options.selection), options.haproxy
+    if haproxy is None and not (options.selection.patterns or options.selection.tags):
         chosen = tuple(case for case in chosen if case.via is Via.DIRECT)
     cases = catalogue.with_controls(chosen)
-    console = Console()
+    lines = JsonLines(sys.stdout) if options.outputs.ndjson else None
+    console = Console(stderr=options.outputs.takes_stdout)
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(RunDirectory.create("conformance", out_dir))
         roads, record = Roads({}, {}), None
         if haproxy is not None:
             console.print(f"starting HAProxy ({haproxy})", style="dim", highlight=False)
-            roads, record = stack.enter_context(behind_haproxy(target, haproxy, out, templates=templates))
+            roads, record = stack.enter_context(behind_haproxy(target, haproxy, out, templates=options.templates))
             taken = f"HAProxy: {record.description}; {record.why}"
             console.print(taken, style="dim", highlight=False, markup=False, soft_wrap=True)
-        roads = Roads(direct_roads(target), roads.via, roads.watcher)
-        with RunConsole(console, len(cases), target.header_timeout) as listener:
+        roads = Roads(direct_roads(target), roads.via, roads.watcher, tls_road(target))
+        with RunConsole(console, len(cases), target.header_timeout) as shown:
             result = conformance(
                 catalogue,
                 cases,
                 target,
                 roads,
                 out,
-                listener,
+                shown if lines is None else Chorus([shown, lines]),
                 haproxy=record,
+                expectations=expectations,
                 reproduce=lambda case: _reproduce(case, target, haproxy),
             )
+        if options.pcap:
+            from proxyspec.evidence import write_captures
+
+            write_captures(result, out)
         print_run(console, result)
         if result.status == "interrupted":
             print("proxyspec: interrupted; what was judged so far is kept", file=sys.stderr)
         where = out.path / "run.json"
         console.print(f"{result.duration:.1f} s, run record: {where}", highlight=False, markup=False, soft_wrap=True)
+        if lines is not None:
+            lines.finished(result)
+        options.outputs.write(result)
     return result.exit_code, out.path
 
 
 def _reproduce(case: Case, target: Target, haproxy: str | None) -> str:
-    words = ["proxyspec", "run", target.url, "--case", case.id]
-    if target.header_timeout != 30:
-        words += ["--header-timeout", f"{target.header_timeout:g}"]
-    if target.trusted_source is not None:
-        words += ["--trusted", target.trusted_source]
+    from proxyspec.targets import flags_of
+
+    words = ["proxyspec", "run", flags_of(target), "--case", case.id]
     if case.via is not Via.DIRECT and haproxy is not None:
         words += ["--haproxy", haproxy]
     return " ".join(words)
@@ -124,10 +152,11 @@ def _reproduce(case: Case, target: Target, haproxy: str | None) -> str:
 
 def run(
     target: TargetArgument,
-    case: Annotated[
-        list[str] | None,
-        typer.Option("--case", metavar="ID|PREFIX|GLOB", help="Only these cases and their controls; may be repeated."),
-    ] = None,
+    case: CaseOption = None,
+    section: SectionOption = None,
+    level: LevelOption = None,
+    tag: TagOption = None,
+    without: NotOption = None,
     out: OutOption = None,
     haproxy: HAProxyOption = None,
     haproxy_templates: TemplatesOption = None,
@@ -141,15 +170,63 @@ def run(
     ] = None,
     versions: Annotated[str, typer.Option(metavar="1|2|1,2", help="Header versions the target speaks.")] = "1,2",
     oracle: Annotated[
-        str, typer.Option(help="What shows the address the target believes: ehlo (its EHLO reply), none, auto.")
+        str,
+        typer.Option(
+            help="What shows the address the target believes: ehlo (its EHLO reply), received (a message it delivers), "
+            "log, reply (a pattern over its replies), none, auto."
+        ),
     ] = "auto",
+    oracle_file: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Maildir or mbox for the oracle received, file for log.")
+    ] = None,
+    oracle_pattern: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Pattern with the group (?P<address>…), for the oracles log and reply."),
+    ] = None,
+    recipient: Annotated[
+        str | None, typer.Option(metavar="MAILBOX", help="Whom the oracle received sends its messages to.")
+    ] = None,
+    capabilities: Annotated[
+        str,
+        typer.Option(metavar="NAME,…", help="What the target has, or has not with no-: starttls, crc32c, no-crc32c."),
+    ] = "",
+    tls_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port of the target whose connections begin with TLS.")
+    ] = None,
+    pid: Annotated[
+        int | None, typer.Option(metavar="PID", help="The target's main process, to see that it idles when it should.")
+    ] = None,
     allow_target: AllowOption = None,
+    baseline: BaselineOption = None,
+    strict: StrictOption = False,
+    pcap: Annotated[
+        bool, typer.Option("--pcap", help="Write each connection as evidence/CASE.reconstructed.pcapng.")
+    ] = False,
+    junit: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write JUnit XML; - is standard output, here and below.")
+    ] = None,
+    tap: Annotated[str | None, typer.Option(metavar="FILE", help="Write TAP, version 14.")] = None,
+    markdown: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|auto", help="Write Markdown; auto appends it to the file in $GITHUB_STEP_SUMMARY, if any."
+        ),
+    ] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the run record once more.")
+    ] = None,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write the HTML report.")] = None,
+    ndjson: Annotated[
+        bool, typer.Option("--ndjson", help="A line of JSON a verdict on standard output, while the run goes on.")
+    ] = False,
 ) -> int:
     """Judge how a server handles the PROXY protocol.
 
-    The server must listen on TARGET and expect a PROXY header from this machine.
-    Exit codes: 0 all as the text wants it, 1 a FAIL or UNTESTABLE, 2 usage, 3 the target cannot be judged,
-    4 the harness failed, 5 nothing judged, 130 interrupted.
+    The server must listen on TARGET and expect a PROXY header from this machine. TARGET may also be a target profile:
+    a TOML file whose table [target] has a url and these options; what is said here as well counts more.
+    Exit codes: 0 all as the text wants it, or as the baseline expects it, 1 an unexpected FAIL or UNTESTABLE (WARN too
+    with --strict) or a stale baseline entry, 2 usage, 3 the target cannot be judged, 4 the harness failed, 5 nothing
+    judged, 130 interrupted.
 
     Examples:
 
@@ -158,20 +235,61 @@ def run(
       proxyspec run smtp://127.0.0.1:2525 --haproxy docker:3.2
 
       proxyspec run smtp://127.0.0.1:2525 --case v1/port
+
+      proxyspec run smtp://127.0.0.1:2525 --level MUST --not waits --baseline known.toml --junit proxyspec.xml
     """
     from proxyspec.oracle import ORACLES
-    from proxyspec.targets import make_target
+    from proxyspec.targets import load_target, make_target
 
-    if oracle not in ("auto", *ORACLES):
-        raise UsageError(f"--oracle {oracle!r} is unknown: one of auto, {', '.join(ORACLES)}")
-    profile = make_target(
-        target,
-        allowed=allow_target or (),
-        header_timeout=header_timeout,
-        trusted_source=trusted,
-        untrusted_source=untrusted,
-        versions=versions_of(versions),
-        oracle=oracle,
+    if target.endswith(".toml"):
+        said: dict[str, object] = {
+            "header_timeout": header_timeout if header_timeout != 30 else None,
+            "trusted": trusted,
+            "untrusted": untrusted,
+            "versions": sorted(versions_of(versions)) if versions != "1,2" else None,
+            "oracle": oracle if oracle != "auto" else None,
+            "oracle_file": oracle_file and str(Path(oracle_file).absolute()),
+            "oracle_pattern": oracle_pattern,
+            "recipient": recipient,
+            "capabilities": capabilities.split(",") if capabilities else None,
+            "tls_port": tls_port,
+            "pid": pid,
+            "allow": allow_target or None,
+        }
+        profile = load_target(target, {key: value for key, value in said.items() if value is not None})
+    else:
+        profile = make_target(
+            target,
+            allowed=allow_target or (),
+            header_timeout=header_timeout,
+            trusted_source=trusted,
+            untrusted_source=untrusted,
+            versions=versions_of(versions),
+            oracle=oracle,
+            oracle_file=oracle_file,
+            oracle_pattern=oracle_pattern,
+            recipient=recipient,
+            capabilities=capabilities.split(","),
+            tls_port=tls_port,
+            pid=pid,
+        )
+    if profile.oracle not in ("auto", *ORACLES):
+        raise UsageError(f"the oracle {profile.oracle!r} is unknown: one of auto, {', '.join(ORACLES)}")
+    files = {
+        Format.JUNIT: junit,
+        Format.TAP: tap,
+        Format.MARKDOWN: markdown,
+        Format.JSON: json_file,
+        Format.HTML: html,
+    }
+    options = RunOptions(
+        selection=selection_of(case, section, level, tag, without),
+        haproxy=haproxy,
+        templates=haproxy_templates,
+        baseline=baseline,
+        strict=strict,
+        outputs=Outputs({form: path for form, path in files.items() if path is not None}, ndjson),
+        pcap=pcap,
     )
-    code, _ = judge_target(profile, out, case or (), haproxy, haproxy_templates)
+    code, _ = judge_target(profile, out, options)
     return ExitCode(code)

@@ -4,7 +4,11 @@ from proxyspec.casebook import REFUSED, Chapter, proxied
 from proxyspec.layers.authoring import local, unknown, v1, v2
 from proxyspec.model import Level, Via, Who
 
-chapter = Chapter("haproxy", section="2")
+chapter = Chapter(
+    "haproxy",
+    section="2",
+    requirements={"relay": ("haproxy.relay",), "chain": ("haproxy.chain",), "check": ("haproxy.check",)},
+)
 accepts, either, check = chapter.accepts, chapter.either, chapter.check
 
 _OTHER = "198.51.100.9"

@@ -1,0 +1,96 @@
+"""An old run judged again from its transcripts, by the catalogue and the judge of today; nobody is connected to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxyspec.baseline import Expectations
+from proxyspec.conformance import case_record, exit_code_of
+from proxyspec.judge import judge
+from proxyspec.model import Case, Catalogue, EventKind, Pause, Send, Transcript
+from proxyspec.oracle import ORACLES
+from proxyspec.records import BaselineRecord, CaseRecord, ConformanceRun
+from proxyspec.scheduler import Judged
+from proxyspec.transcripts import target_of, transcript_of
+
+__all__ = ["Rejudged", "rejudge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejudged:
+    """The run with its new verdicts, and the cases that kept the old one, each with the reason."""
+
+    run: ConformanceRun
+    kept: tuple[tuple[str, str], ...]
+
+
+def _sent_otherwise(case: Case, transcript: Transcript) -> bool:
+    """Tell whether the case sends other bytes today than it did then, so that its transcript proves nothing."""
+    own: list[bytes] = []
+    done = False
+    for event in transcript.events:
+        if event.kind is EventKind.STEPS_DONE:
+            done = True
+            break
+        if event.kind is EventKind.SENT:
+            own.append(event.data)
+    if done and all(isinstance(step, Send | Pause) for step in case.steps):
+        return b"".join(own) != case.header
+    # A connection may have ended, or become a session, before everything was sent.
+    return not case.header.startswith(b"".join(own))
+
+
+def _why_kept(record: CaseRecord, catalogue: Catalogue, transcript: Transcript) -> str | None:
+    """Say why a case cannot be judged again, or None if it can."""
+    if record.id not in catalogue:
+        return "the catalogue no longer has it"
+    if not transcript.events:
+        return "it did not run"
+    if _sent_otherwise(catalogue[record.id], transcript):
+        return "it sends other bytes today: run it again"
+    return None
+
+
+def rejudge(run: ConformanceRun, catalogue: Catalogue, expectations: Expectations) -> Rejudged:
+    """Judge every case of `run` that has a transcript, with the oracle the run had.
+
+    Raises:
+        InvalidRun: the record's bytes or addresses are none.
+        UsageError: the record's target is none.
+    """
+    target = target_of(run.target)
+    oracle = ORACLES.get(run.target.oracle, ORACLES["none"])
+    transcripts = {record.id: transcript_of(record) for record in run.cases}
+    kept = {
+        record.id: reason
+        for record in run.cases
+        if (reason := _why_kept(record, catalogue, transcripts[record.id])) is not None
+    }
+
+    def again(record: CaseRecord) -> CaseRecord:
+        case, transcript = catalogue[record.id], transcripts[record.id]
+        control = catalogue[case.control] if case.control is not None else None
+        beside = transcripts.get(control.id) if control is not None and control.id not in kept else None
+        judgement = judge(case, transcript, beside, control, target, oracle)
+        return case_record(Judged(case, transcript, judgement), record.reproduce)
+
+    records = [record if record.id in kept else again(record) for record in run.cases]
+    records = [record.model_copy(update={"disposition": expectations.disposition(record)}) for record in records]
+    return Rejudged(_with(run, records, expectations), tuple(kept.items()))
+
+
+def _with(run: ConformanceRun, records: Sequence[CaseRecord], expectations: Expectations) -> ConformanceRun:
+    stale = expectations.stale(records)
+    code = exit_code_of(
+        [record.verdict for record in records],
+        failed=bool(stale) or any(record.fails(strict=expectations.strict) for record in records),
+        unjudgeable=run.unjudgeable is not None,
+        interrupted=run.status == "interrupted",
+    )
+    baseline = (
+        None if expectations.baseline is None else BaselineRecord(path=expectations.baseline.path, stale=list(stale))
+    )
+    return run.model_copy(
+        update={"cases": list(records), "exit_code": int(code), "baseline": baseline, "strict": expectations.strict}
+    )

@@ -1,0 +1,166 @@
+"""What a connection leaves behind: after each truncation, half-close, reset and crash the target still serves, idle.
+
+A server that spins looks like silence on the wire, so its processes are watched where the target profile names them.
+"""
+
+from proxyspec.casebook import LEFT, REFUSED, Chapter, proxied
+from proxyspec.layers.authoring import TLVType, local, ssl, tlv, unknown, v1, v2
+from proxyspec.model import Accept, Await, HalfClose, Level, OutcomeKind, Reset, Send
+from proxyspec_scenarios.headers import BOTH, EHLO, NEXT_V1, next_of
+
+chapter = Chapter(
+    "aftermath",
+    section="2",
+    control="v1/tcp4/ok",
+    level=Level.SECURITY,
+    versions=[1],
+    requirements={
+        "": ("inv.quiet-crash", "inv.per-connection"),
+        "half-close": ("gen.end-of-stream", "inv.quiet-crash"),
+        "reset": ("smtp.peer-reset", "inv.quiet-crash"),
+        "stale": ("inv.per-connection", "inv.atomic-address"),
+    },
+)
+
+_CLOSED = (Accept(OutcomeKind.ACCEPTED_UNSEEN), *REFUSED)
+_FRAMES = ((1, "v1", v1()), (2, "v2", v2()))
+
+for _version, _name, _frame in _FRAMES:
+    _versions, _control = frozenset({_version}), f"{_name}/tcp4/ok"
+    _sizes = (1, 5, 8, 15, 20, len(_frame) - 2, len(_frame) - 1) if _version == 1 else (1, 12, 13, 14, 15, 16, 27)
+    for _size in _sizes:
+        chapter.rejects(
+            f"half-close/{_name}-{_size:02}",
+            (Send(_frame[:_size]), HalfClose()),
+            f"A FIN behind byte {_size} of a header ends that connection and nothing else",
+            versions=_versions,
+            control=_control,
+            then=next_of(_version),
+        )
+        chapter.add(
+            f"reset/{_name}-{_size:02}",
+            (Send(_frame[:_size]), Reset()),
+            f"A reset behind byte {_size} of a header ends that connection and nothing else",
+            LEFT,
+            versions=_versions,
+            then=next_of(_version),
+        )
+    chapter.add(
+        f"half-close/{_name}-complete",
+        (Send(_frame), HalfClose()),
+        "A FIN behind the header ends that connection and nothing else",
+        _CLOSED,
+        versions=_versions,
+        control=_control,
+        then=next_of(_version),
+    )
+    chapter.add(
+        f"reset/{_name}-complete",
+        (Send(_frame), Reset()),
+        "A health check that resets behind its header ends that connection and nothing else",
+        LEFT,
+        versions=_versions,
+        then=next_of(_version),
+    )
+    chapter.add(
+        f"reset/{_name}-greeted",
+        (Send(_frame), Await(), Reset()),
+        "A reset behind the greeting ends that connection and nothing else",
+        LEFT,
+        versions=_versions,
+        then=next_of(_version),
+    )
+    chapter.add(
+        f"reset/{_name}-answered",
+        (Send(_frame + EHLO), Await(2), Reset()),
+        "A reset in mid-session ends that connection and nothing else",
+        LEFT,
+        versions=_versions,
+        then=next_of(_version),
+    )
+chapter.rejects(
+    "half-close/empty",
+    (HalfClose(),),
+    "A FIN instead of a header ends that connection and nothing else",
+    then=NEXT_V1,
+)
+chapter.add(
+    "reset/empty",
+    (Reset(),),
+    "A reset instead of a header ends that connection and nothing else",
+    LEFT,
+    then=NEXT_V1,
+)
+chapter.add(
+    "reset/local",
+    (Send(local()), Reset()),
+    "A health check that resets behind LOCAL ends that connection and nothing else",
+    LEFT,
+    versions=BOTH,
+    then=next_of(2),
+)
+
+for _name, _bytes, _version in (
+    ("v1-one-word", b"PROXY\r\n", 1),
+    ("v1-no-addresses", b"PROXY TCP4\r\n", 1),
+    ("v1-one-address", b"PROXY TCP4 192.0.2.1\r\n", 1),
+    ("v1-bad-address", v1("999.999.999.999"), 1),
+    ("v1-bad-port", v1(dport="9" * 60), 1),
+    ("v1-nul", v1(rest="\0"), 1),
+    ("v1-not-ascii", v1(protocol=b"\xff\xfe"), 1),
+    ("v1-too-long", unknown(b" " + b"\xff" * 4000), 1),
+    ("v2-no-block", v2(address=b""), 2),
+    ("v2-no-block-tcp6", v2(family=0x21, address=b""), 2),
+    ("v2-no-block-unix", v2(family=0x31, address=b""), 2),
+    ("v2-short-block", v2(address=v2()[16:27]), 2),
+    ("v2-short-unix", v2(family=0x31, address=b"/x"), 2),
+    ("v2-transport", v2(family=0x13), 2),
+    ("v2-family", v2(family=0xF1), 2),
+    ("v2-command", v2(command=15), 2),
+):
+    chapter.rejects(
+        f"malformed/{_name}",
+        _bytes,
+        "A malformed header ends that connection and nothing else",
+        versions=frozenset({_version}),
+        control=f"v{_version}/tcp4/ok",
+        then=next_of(_version),
+    )
+for _name, _bytes in (
+    ("tlv-overrun", v2(tlvs=[tlv(0x04, b"abc", 4)])),
+    ("tlv-ffff", v2(tlvs=[tlv(0x04, b"abc", 0xFFFF)])),
+    ("tlv-stray", v2(tlvs=[b"\x04"])),
+    ("ssl-empty", v2(tlvs=[tlv(TLVType.SSL)])),
+    ("ssl-sub-overrun", v2(tlvs=[ssl(tlvs=[tlv(0x21, b"x", 99)])])),
+    ("ssl-nested", v2(tlvs=[tlv(TLVType.SSL, b"\x01\0\0\0\0" + b"\x20\xff\xff\x01\0\0\0\0" * 1500)])),
+    ("crc32c-short", v2(tlvs=[tlv(TLVType.CRC32C, b"\0")])),
+    ("authority-bytes", v2(tlvs=[tlv(TLVType.AUTHORITY, b"\xff\xfe\0")])),
+):
+    chapter.either(
+        f"malformed/{_name}",
+        _bytes,
+        "A broken TLV does no harm but to its own connection",
+        proxied(),
+        REFUSED,
+        level=Level.SECURITY,
+        versions=frozenset({2}),
+        control="v2/tcp4/ok",
+        then=next_of(2),
+    )
+for _name, _bytes in (("unspec", v2(family=0, address=b"")), ("udp4-no-block", v2(family=0x12, address=b""))):
+    chapter.add(
+        f"malformed/{_name}",
+        _bytes,
+        "A header without a TCP address does no harm but to its own connection",
+        (Accept(OutcomeKind.ACCEPTED_REAL), *REFUSED),
+        versions=frozenset({2}),
+        control="v2/tcp4/ok",
+        then=next_of(2),
+    )
+chapter.accepts_real(
+    "stale/after-refusal",
+    unknown(),
+    "A connection without an address never gets one that another's header carried",
+    beside=NEXT_V1,
+    then=NEXT_V1,
+)
