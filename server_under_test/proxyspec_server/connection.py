@@ -337,6 +337,9 @@ class Connection:
 
     def opens_with_signature(self, data: bytes) -> bool:
         """Whether the first bytes of an unlisted peer have just become the version 2 signature."""
+        if data and not self._opening and data[0] != SIGNATURE[0]:
+            self._opening = None
+            return False
         opening = ((self._opening or b"") + data)[: len(SIGNATURE)]
         self._opening = opening if len(opening) < len(SIGNATURE) and SIGNATURE.startswith(opening) else None
         return opening == SIGNATURE
@@ -408,7 +411,7 @@ class Connection:
 
     def write(self, data: bytes) -> Write:
         """Send `data` the way the connection is protected."""
-        return Write(data if self._tls is None else self._tls.encrypt(data))
+        return _new(Write, (data if self._tls is None else self._tls.encrypt(data),))
 
     # The session.
 
@@ -454,9 +457,11 @@ class Connection:
 
     def session_output(self, session: SmtpSession, output: bytes) -> list[Action]:
         """What the session's turn amounts to."""
+        if output and session.ended is None and not session.upgrading and not self._service.noting:
+            return [self.write(output), _WAIT_IDLE]
         actions: list[Action] = [*session.take_notes()] if self._service.noting else []
         if output:
-            actions.append(_new(Write, (output,)) if self._tls is None else self.write(output))
+            actions.append(self.write(output))
         if session.ended is not None:
             self.ending = session.ended
             self.state = State.CLOSED

@@ -15,7 +15,7 @@ from proxyspec_server.visible import visible
 MAX_STRING = 400
 """Longest string of an entry, in characters."""
 MAX_LINE = 4096
-"""Longest line in bytes: what a pipe takes in one piece, so that the lines of several processes stay whole (pipe(7))."""
+"""Longest line in bytes: what a pipe takes in one piece, so that lines of several processes stay whole (pipe(7))."""
 _SHORT_STRING = 40
 _SHORT_LIST = 20
 

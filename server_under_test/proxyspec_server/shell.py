@@ -17,6 +17,7 @@ from proxyspec_server.journal import Journal, Note, Step, Value
 from proxyspec_server.metrics import Metrics, Snapshot, Traffic
 from proxyspec_server.peername import peername
 from proxyspec_server.proxy import Endpoint
+from proxyspec_server.proxy.header import make_endpoint
 from proxyspec_server.trust import TrustList
 
 BACKLOG = 4096
@@ -395,15 +396,16 @@ class Wire(asyncio.Protocol):
             self._core.reset_while_writing()
 
     def _wait(self, timer: Timer) -> None:
-        if timer is not self._waiting:
+        if timer is self._waiting:
+            if timer is _IDLE:
+                now = monotonic()
+                if now < self._idle_again:
+                    return
+                self._idle_again = now + self._server.idle_grain
+        else:
             if self._waiting is not None:
                 self._server.deadlines.cancel(self._waiting, self)
             self._waiting = timer
-        elif timer is _IDLE:
-            now = monotonic()
-            if now < self._idle_again:
-                return
-            self._idle_again = now + self._server.idle_grain
         self._server.start(timer, self)
 
     def _finish(self) -> None:
@@ -424,7 +426,8 @@ class Wire(asyncio.Protocol):
             # The peer has reset the connection meanwhile; there is nobody to be polite to.
             transport.abort()
             return
-        transport.resume_reading()
+        if self._paused:
+            transport.resume_reading()
 
     def _close(self) -> None:
         """Close after the peer's FIN: no input is left to turn this into an RST. LINGER bounds the sending."""
@@ -438,7 +441,7 @@ class Wire(asyncio.Protocol):
             # A loop that asks late has no name for a peer that has reset the connection already.
             connection = transport.get_extra_info("socket")
             name = peername(connection) if connection is not None else None
-        return Endpoint(name[0].partition("%")[0], name[1]) if name else self._NOWHERE
+        return make_endpoint((name[0].partition("%")[0], name[1])) if name else self._NOWHERE
 
     def _note(self, note: Note) -> None:
         self._record(note.step, note.details)

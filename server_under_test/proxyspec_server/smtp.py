@@ -29,6 +29,11 @@ _RCPT = re.compile(rb"TO:" + _PATH, re.IGNORECASE | re.DOTALL)
 _SOURCE_ROUTE = re.compile(r"@[^:@\s]+(?:,@[^:@\s]+)*:")
 _MAILBOX = re.compile(r'(?:"[^\x00-\x1f\x7f]+"|[^\x00-\x20\x7f"@]+)@(?:\[[0-9A-Za-z:.-]+\]|[^\x00-\x20\x7f"@\[\]]+)')
 
+# Printable, not blank, and without a meaning of its own in a path.
+_PLAIN = bytes(set(range(0x21, 0x7F)) - set(b'<>"\\@[]'))
+_AT = 0x40
+
+_HELO_SAFE = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._:[]-"
 _HELO_UNSAFE = re.compile(r"[^0-9A-Za-z._:\[\]-]")
 _MAX_HELO = 255
 
@@ -59,6 +64,7 @@ class Security(Enum):
     """Up to the proxy, says its SSL TLV, and the configuration believes it (section 2.2.6)."""
 
 
+_OFFERED = Security.OFFERED
 _ENCRYPTED = (Security.ACTIVE, Security.AT_PROXY)
 
 
@@ -91,6 +97,8 @@ class _Body:
 
     def feed(self, data: bytes) -> bytes | None:
         """Take the next bytes. Returns what follows the end of the message, None while it has not come."""
+        if self._virtual and self._carry is _LINE_END and self._whole(data):
+            return b""
         data = self._carry + data
         start = 0
         while True:
@@ -107,6 +115,15 @@ class _Body:
                 return None
             self._store(data[start : dot + 2])
             start = dot + 3
+
+    def _whole(self, data: bytes) -> bool:
+        """Take a message that has come in one piece, with no dot to unstuff; False leaves it alone."""
+        end = len(data) - len(_END_OF_DATA)
+        if data[:1] == b"." or data[end:] != _END_OF_DATA or data.find(b"\r\n.") != end:
+            return False
+        self._virtual = 0
+        self._store(data[: end + 2])
+        return True
 
     def _pause(self, data: bytes, start: int, end: int) -> None:
         self._store(data[start:end])
@@ -140,12 +157,38 @@ class _Body:
         self._line = len(chunk) - (start if end < 0 else end + 2)
 
 
+def _plain_mailbox(argument: bytes, opening: bytes) -> str | None:
+    """The mailbox of an argument like FROM:<a@b.example>, if it is short, plain and alone, as most are.
+
+    None sends the others the long way, which takes the same ones with the same result.
+    """
+    size = len(opening)
+    if len(argument) > _SHORT or argument[:size].upper() != opening or argument[-1:] != b">":
+        return None
+    path = argument[size:-1]
+    if path.translate(None, _PLAIN) != b"@" or path[0] == _AT or path[-1] == _AT:
+        return None
+    return path.decode("ascii")
+
+
 def _encoded(text: str) -> bytes:
     return text.encode("ascii", "backslashreplace") + _LINE_END
 
 
 _repeated = lru_cache(maxsize=256)(_encoded)
 """For the replies without variables, of which a profile has a few dozen."""
+
+
+@lru_cache(maxsize=16)
+def _named(text: str, name: str) -> bytes:
+    """For those every session begins and ends with, where only the server's name is a variable."""
+    return _encoded(text.format(name=name))
+
+
+@lru_cache(maxsize=16)
+def _listed(keywords: tuple[str, ...]) -> str:
+    """The last lines of the answer to EHLO."""
+    return "".join([f"250-{keyword}\r\n" for keyword in keywords[:-1]]) + f"250 {keywords[-1]}"
 
 
 @lru_cache(maxsize=2)
@@ -258,7 +301,7 @@ class SmtpSession:
 
     def start(self) -> bytes:
         """The banner (RFC 5321, section 3.1)."""
-        self.say(self._profile.replies.banner, name=self._name)
+        self._out.append(_named(self._profile.replies.banner, self._name))
         self.note(Step.GREETED)
         return self._take_replies()
 
@@ -366,18 +409,20 @@ class SmtpSession:
         """EHLO: the address the server believes, then the extensions."""
         self.greet(argument, "EHLO")
         self.say("250-{hello}", hello=self.hello())
-        *others, last = self.extensions()
-        self.say("".join([f"250-{keyword}\r\n" for keyword in others]) + f"250 {last}")
+        self.say(_listed(tuple(self.extensions())))
 
     def greet(self, argument: bytes, verb: str) -> None:
         """Take the client's name and forget any transaction."""
-        words = argument.split()
+        words = argument.split(None, 1)
         if not words:
             raise self.syntax(f"{verb} hostname")
-        self.helo = _HELO_UNSAFE.sub("?", words[0][:_MAX_HELO].decode("latin-1"))
+        name = words[0][:_MAX_HELO]
+        unsafe = name.translate(None, _HELO_SAFE)
+        self.helo = _HELO_UNSAFE.sub("?", name.decode("latin-1")) if unsafe else name.decode("ascii")
         self.esmtp = verb == "EHLO"
         self.reset()
-        self.note(Step.HELO, verb=verb, name=visible(words[0]))
+        if self._noting:
+            self.note(Step.HELO, verb=verb, name=visible(words[0]))
 
     def hello(self) -> str:
         """The first line of the answer to HELO and EHLO, without code."""
@@ -386,7 +431,7 @@ class SmtpSession:
     def extensions(self) -> list[str]:
         """The EHLO keywords."""
         always = ["PIPELINING", f"SIZE {self._profile.limits.message}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
-        return [*always, "STARTTLS"] if self.security is Security.OFFERED else always
+        return [*always, "STARTTLS"] if self.security is _OFFERED else always
 
     def do_mail(self, argument: bytes) -> None:
         """MAIL: opens a transaction."""
@@ -395,15 +440,22 @@ class SmtpSession:
             raise Refusal(replies.hello_first)
         if self.sender is not None:
             raise Refusal(replies.nested_mail)
+        sender, smtputf8 = _plain_mailbox(argument, b"FROM:<"), False
+        if sender is None:
+            sender, smtputf8 = self.mail_argument(argument)
+        self.smtputf8 = smtputf8
+        self.sender = sender
+        self.say(replies.sender_ok)
+
+    def mail_argument(self, argument: bytes) -> tuple[str, bool]:
+        """The sender, and whether SMTPUTF8 is asked for. Raises Refusal."""
         match = _MAIL.fullmatch(argument)
         if match is None:
             raise self.syntax("MAIL FROM:<address> [SIZE=n] [BODY=7BIT|8BITMIME] [SMTPUTF8]")
         path, parameters = match.groups()
         smtputf8 = self.mail_parameters(parameters) if parameters else False
-        sender = self.address(path, smtputf8=smtputf8, bad=replies.bad_sender) if path else ""
-        self.smtputf8 = smtputf8
-        self.sender = sender
-        self.say(replies.sender_ok)
+        bad = self._profile.replies.bad_sender
+        return self.address(path, smtputf8=smtputf8, bad=bad) if path else "", smtputf8
 
     def mail_parameters(self, text: bytes) -> bool:
         """Check the parameters of MAIL; returns whether SMTPUTF8 is among them."""
@@ -436,22 +488,26 @@ class SmtpSession:
         replies = self._profile.replies
         if self.sender is None:
             raise Refusal(replies.no_mail)
-        match = _RCPT.fullmatch(argument)
-        if match is None:
-            raise self.syntax("RCPT TO:<address>")
-        path, parameters = match.groups()
-        if parameters:
-            raise Refusal(replies.unknown_parameter)
+        path = b""
+        recipient = _plain_mailbox(argument, b"TO:<")
+        if recipient is None:
+            match = _RCPT.fullmatch(argument)
+            if match is None:
+                raise self.syntax("RCPT TO:<address>")
+            path, parameters = match.groups()
+            if parameters:
+                raise Refusal(replies.unknown_parameter)
         if len(self.recipients) >= self._profile.limits.recipients:
             self.say(replies.too_many_recipients)
             return
-        # The one address that needs no domain (RFC 5321, section 4.5.1).
-        postmaster = path.lower() == b"postmaster"
-        recipient = (
-            path.decode("ascii")
-            if postmaster
-            else self.address(path, smtputf8=self.smtputf8, bad=replies.bad_recipient)
-        )
+        if recipient is None:
+            # The one address that needs no domain (RFC 5321, section 4.5.1).
+            postmaster = path.lower() == b"postmaster"
+            recipient = (
+                path.decode("ascii")
+                if postmaster
+                else self.address(path, smtputf8=self.smtputf8, bad=replies.bad_recipient)
+            )
         self.recipients.append(recipient)
         self.say(replies.recipient_ok)
 
@@ -508,7 +564,7 @@ class SmtpSession:
         """QUIT: 221, and the connection ends."""
         if argument:
             raise self.syntax("QUIT")
-        self.say(self._profile.replies.bye, name=self._name)
+        self._out.append(_named(self._profile.replies.bye, self._name))
         self.ended = Ending.QUIT
 
     def do_starttls(self, argument: bytes) -> None:
