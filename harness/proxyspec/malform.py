@@ -270,7 +270,11 @@ def _block(packet: Any) -> bytes:
     return bytes(header[FIXED_SIZE : len(header) - behind])
 
 
-def _fits(value: bytes | int | str, family: int) -> bool:
+#: Number fields of a version 2 header and their bits (section 2.2).
+_BITS: Final = {"version": 4, "cmd": 4, "family": 4, "transport": 4, "len": 16, "sport": 16, "dport": 16}
+
+
+def _holds_address(family: int, value: bytes | int | str) -> bool:
     """Whether an address field of this family can hold the value; Scapy would look anything else up as a host name."""
     if family not in (Family.INET, Family.INET6):
         return isinstance(value, bytes) and family == Family.UNIX
@@ -281,9 +285,23 @@ def _fits(value: bytes | int | str, family: int) -> bool:
     return address.version == (4 if family == Family.INET else 6)
 
 
+def _holds(packet: Any, field: str, value: bytes | int | str) -> bool:
+    """Whether a field of a packet can hold the value; version 1 is text, which can hold anything."""
+    if isinstance(packet, ProxyV1):
+        return True
+    if field in ("src", "dst"):
+        return _holds_address(packet.family, value)
+    if field in _BITS:
+        return isinstance(value, int) and 0 <= value < 1 << _BITS[field]
+    return field in ("signature", "address") and isinstance(value, bytes)
+
+
 @dataclass(frozen=True, slots=True)
 class SetField(Malformation):
-    """A field, by its name in the Scapy layer, set to a value; every other byte stays, length and checksum too."""
+    """A field, by its name in the Scapy layer, set to a value; every other byte stays, length and checksum too.
+
+    A frame that has no such field, or whose field cannot hold the value, stays as it is.
+    """
 
     field: str
     value: bytes | int | str
@@ -293,10 +311,10 @@ class SetField(Malformation):
         packet = dissect(frame)
         if not isinstance(packet, ProxyV1 | ProxyV2) or all(one.name != self.field for one in packet.fields_desc):
             return frame
+        if not _holds(packet, self.field, self.value):
+            return frame
         if isinstance(packet, ProxyV2) and self.field == "family":
             packet.address = _block(packet)
-        if isinstance(packet, ProxyV2) and self.field in ("src", "dst") and not _fits(self.value, packet.family):
-            return frame
         packet.setfieldval(self.field, self.value)
         return bytes(packet)
 
