@@ -72,13 +72,13 @@ def test_the_machines_own_mirrors_are_used_where_there_are_any() -> None:
 
 
 def test_apt_stays_in_its_folder_and_keeps_the_proxy() -> None:
-    text = apt_configuration(Path("/work"), 'Acquire::http::Proxy "http://p:3128";', "arm64", "experimental")
+    text = apt_configuration(Path("/scratch"), 'Acquire::http::Proxy "http://p:3128";', "arm64", "experimental")
     assert 'Acquire::http::Proxy "http://p:3128";' in text
-    assert 'Dir "/work/";' in text
-    assert 'Dir::State::status "/work/status";' in text
+    assert 'Dir "/scratch/";' in text
+    assert 'Dir::State::status "/scratch/status";' in text
     assert 'Dir::Etc::parts "/dev/null";' in text
     assert 'APT::Default-Release "experimental";' in text
-    assert "Default-Release" not in apt_configuration(Path("/work"), "", "arm64", "trixie")
+    assert "Default-Release" not in apt_configuration(Path("/scratch"), "", "arm64", "trixie")
 
 
 def test_only_what_haproxy_can_touch_is_unpacked() -> None:
