@@ -65,10 +65,13 @@ def test_the_machines_own_mirrors_are_used_where_there_are_any() -> None:
         "http://mirror.example/debian/",
         "http://x/debian-security",
     )
-    assert mirrors_in(["http://archive.ubuntu.com/ubuntu/"]) == (
-        "http://deb.debian.org/debian/",
-        "http://deb.debian.org/debian-security/",
-    )
+    assert mirrors_in(["http://mirror.example/debian"]) == ("http://mirror.example/debian", None)
+    assert "security" not in sources_for("bookworm", "http://mirror.example/debian", None, "amd64")
+
+
+def test_without_a_mirror_of_debian_the_remedy_is_said() -> None:
+    with pytest.raises(ImageBuildFailed, match="no mirror of Debian"):
+        mirrors_in(["http://archive.example/ubuntu/"])
 
 
 def test_apt_stays_in_its_folder_and_keeps_the_proxy() -> None:

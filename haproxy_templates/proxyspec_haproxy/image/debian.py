@@ -27,8 +27,6 @@ __all__ = [
 ]
 
 _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_DEFAULT_MIRROR: Final = "http://deb.debian.org/debian/"
-_DEFAULT_SECURITY: Final = "http://deb.debian.org/debian-security/"
 # The suites that get security updates by way of an archive of their own.
 _WITH_SECURITY: Final = frozenset({"bullseye", "bookworm", "trixie", "stable", "oldstable", "oldoldstable"})
 _SUITE: Final = re.compile(r"[a-z][a-z-]{1,40}")
@@ -51,21 +49,25 @@ def own_suite(os_release: str) -> str | None:
     return fields.get("VERSION_CODENAME", "").strip('"') or "sid"
 
 
-def mirrors_in(uris: Iterable[str]) -> tuple[str, str]:
-    """Pick the mirror and the security mirror among the URIs apt is set up with; Debian's own where there is none."""
+def mirrors_in(uris: Iterable[str]) -> tuple[str, str | None]:
+    """Pick the mirror and the security mirror, if there is one, among the URIs apt is set up with.
+
+    Raises ImageBuildFailed where apt knows no mirror of Debian.
+    """
     found = sorted(set(uris))
-    mirror = next((uri for uri in found if uri.rstrip("/").endswith("/debian")), _DEFAULT_MIRROR)
-    security = next((uri for uri in found if uri.rstrip("/").endswith("/debian-security")), _DEFAULT_SECURITY)
-    return mirror, security
+    mirror = next((uri for uri in found if uri.rstrip("/").endswith("/debian")), None)
+    if mirror is None:
+        raise ImageBuildFailed(f"apt knows no mirror of Debian here: add one to its sources; {_NEEDS_DEBIAN}")
+    return mirror, next((uri for uri in found if uri.rstrip("/").endswith("/debian-security")), None)
 
 
-def sources_for(suite: str, mirror: str, security: str, architecture: str) -> str:
+def sources_for(suite: str, mirror: str, security: str | None, architecture: str) -> str:
     """Return a sources.list for a suite. Experimental and backports lie over another suite, which they need."""
     base = "sid" if suite == "experimental" else suite.removesuffix("-backports")
     wanted = [(mirror, base)]
     if suite != base:
         wanted.append((mirror, suite))
-    if base in _WITH_SECURITY:
+    if security is not None and base in _WITH_SECURITY:
         wanted.append((security, f"{base}-security"))
     return "".join(f"deb [arch={architecture} signed-by={_KEYRING}] {uri} {name} main\n" for uri, name in wanted)
 
