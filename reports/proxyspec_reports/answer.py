@@ -1,4 +1,4 @@
-"""The answer to "may I put this server behind HAProxy?", drawn from all runs against one target.
+"""The answer to "may I put this server behind HAProxy?" from all runs against one target; that of a scenario run.
 
 A rule broken, or a load threshold missed, is a no. A yes needs a complete run, cases that passed, and no case whose
 prerequisite was missing or on which proxyspec itself failed; anything less cannot tell.
@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from proxyspec.model import Verdict, Via
-from proxyspec.records import CaseRecord, ConformanceRun, LoadRun
+from proxyspec.records import CaseRecord, ConformanceRun, JudgedRecord, LoadRun, Run, ScenarioRun
 from proxyspec_reports.load import Standing
 from proxyspec_reports.printable import show
 
-__all__ = ["Answer", "NotJudged", "Word", "answer"]
+__all__ = ["Answer", "NotJudged", "Word", "answer", "answers", "scenario_answer"]
+
+_MAY_I = "May I put this server behind HAProxy?"
+_AS_EXPECTED = "Did everything behave as it should?"
 
 _NOT_JUDGED = (Verdict.ERROR, Verdict.UNTESTABLE, Verdict.SKIP)
 _SENTENCE_LIMIT = 500
@@ -41,12 +44,13 @@ class NotJudged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The answer for one target.
+    """The answer for one target, or for one run of scenarios; `target` names what was judged.
 
     `passed`, `failed` and `not_judged` count cases; `warned` and `recorded` the ones that are none of these. `caveats`
     are sentences a reader should know before acting on the answer.
     """
 
+    question: str
     target: str
     word: Word
     sentence: str
@@ -62,6 +66,58 @@ class Answer:
     def total(self) -> int:
         """All cases, judged or not."""
         return self.passed + self.failed + self.not_judged + self.warned + self.recorded
+
+
+def answers(runs: Sequence[Run]) -> tuple[Answer, ...]:
+    """Answer for each target first, then for each run of scenarios, in the order of the runs."""
+    by_target: dict[str, list[ConformanceRun | LoadRun]] = {}
+    scenarios: list[ScenarioRun] = []
+    for run in runs:
+        if isinstance(run, ScenarioRun):
+            scenarios.append(run)
+        else:
+            by_target.setdefault(run.target.url, []).append(run)
+    return (*(answer(target, of_target) for target, of_target in by_target.items()), *map(scenario_answer, scenarios))
+
+
+def scenario_answer(run: ScenarioRun) -> Answer:
+    """Answer for one run of scenarios: a failed row is a no, one that could not be judged leaves it open."""
+    counts = Counter(row.verdict for row in run.judged)
+    not_judged = sum(counts[verdict] for verdict in _NOT_JUDGED)
+    name = show(run.subject, _SENTENCE_LIMIT)
+    doubts = list(_scenario_doubts(run, counts))
+    if counts[Verdict.FAIL]:
+        word, sentence = Word.NO, f"{name}: {_count(counts[Verdict.FAIL], 'row')} not as expected."
+    elif doubts:
+        word, sentence = Word.CANNOT_TELL, doubts.pop(0)
+    else:
+        word, sentence = Word.YES, f"{name}: {_count(counts[Verdict.PASS], 'row')} as expected, none otherwise."
+    return Answer(
+        question=_AS_EXPECTED,
+        target=name,
+        word=word,
+        sentence=sentence,
+        passed=counts[Verdict.PASS],
+        failed=counts[Verdict.FAIL],
+        not_judged=not_judged,
+        warned=counts[Verdict.WARN],
+        recorded=counts[Verdict.INFO],
+        why_not_judged=_why_not_judged(run.judged),
+        caveats=tuple(doubts),
+    )
+
+
+def _scenario_doubts(run: ScenarioRun, counts: Counter[Verdict]) -> Iterator[str]:
+    if not counts.total():
+        yield "Nothing was judged."
+    if run.status == "interrupted":
+        yield "The run was interrupted, so rows are missing."
+    if counts[Verdict.ERROR]:
+        yield f"On {_count(counts[Verdict.ERROR], 'row')} proxyspec itself failed."
+    if counts[Verdict.UNTESTABLE]:
+        yield f"A prerequisite was missing for {_count(counts[Verdict.UNTESTABLE], 'row')}."
+    if counts.total() and not counts[Verdict.PASS] + counts[Verdict.INFO] + counts[Verdict.WARN]:
+        yield "No row was judged."
 
 
 def answer(target: str, runs: Sequence[ConformanceRun | LoadRun]) -> Answer:
@@ -81,6 +137,7 @@ def answer(target: str, runs: Sequence[ConformanceRun | LoadRun]) -> Answer:
     else:
         word, sentence = Word.YES, f"{name} {_series(list(_merits(counts, standings)))}."
     return Answer(
+        question=_MAY_I,
         target=name,
         word=word,
         sentence=sentence,
@@ -136,7 +193,7 @@ def _doubts(
         yield f"Nothing was measured for {_count(standings[Standing.UNMEASURED], 'load threshold')}."
 
 
-def _why_not_judged(cases: Iterable[CaseRecord]) -> tuple[NotJudged, ...]:
+def _why_not_judged(cases: Iterable[CaseRecord | JudgedRecord]) -> tuple[NotJudged, ...]:
     reasons = Counter(
         (case.verdict, show(case.reason, _SENTENCE_LIMIT)) for case in cases if case.verdict in _NOT_JUDGED
     )

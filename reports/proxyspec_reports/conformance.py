@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from proxyspec.model import Verdict
 from proxyspec.records import ConformanceRun
@@ -71,6 +72,8 @@ class CaseGroup:
 class ConformanceView:
     """A run, its problems and its cases; `unjudgeable` says why the target could not be judged at all."""
 
+    template: ClassVar[str] = "_conformance.html.j2"
+    name: ClassVar[str] = "Conformance"
     facts: RunFacts
     unjudgeable: str | None
     total: int

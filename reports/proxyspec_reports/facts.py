@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from proxyspec.records import ConformanceRun, Environment, LoadRun, TargetRecord
+from proxyspec.records import Environment, HAProxyRecord, Run, ScenarioRun, TargetRecord
 from proxyspec_reports.printable import show
 
 __all__ = ["Fact", "RunFacts", "run_facts"]
@@ -24,7 +25,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """Head of a run's section; duration in seconds."""
+    """Head of a run's section; duration in seconds. `target` is the server, or what else was judged."""
 
     anchor: str
     id: str
@@ -37,18 +38,24 @@ class RunFacts:
     environment: tuple[Fact, ...]
 
 
-def run_facts(run: ConformanceRun | LoadRun, anchor: str) -> RunFacts:
+def run_facts(run: Run, anchor: str) -> RunFacts:
     """Gather the facts of a run."""
+    if isinstance(run, ScenarioRun):
+        subject = run.subject
+        particular = _haproxies(run.haproxies)
+    else:
+        subject = run.target.url
+        particular = (*_target(run.target), *_haproxy(run.environment.haproxy))
     return RunFacts(
         anchor=anchor,
         id=show(run.id, _LIMIT),
-        target=show(run.target.url, _LIMIT),
+        target=show(subject, _LIMIT),
         started=_moment(run.started),
         duration=run.duration,
         interrupted=run.status == "interrupted",
         command=show(shlex.join(["proxyspec", *run.command]), _LIMIT),
         exit_code=run.exit_code,
-        environment=(*_target(run.target), *_environment(run.environment)),
+        environment=(*particular, *_environment(run.environment)),
     )
 
 
@@ -69,21 +76,30 @@ def _target(target: TargetRecord) -> tuple[Fact, ...]:
     )
 
 
-def _environment(environment: Environment) -> tuple[Fact, ...]:
-    haproxy = environment.haproxy
-    through = (
-        (Fact("HAProxy", "none: nothing went through HAProxy"),)
-        if haproxy is None
-        else (
-            Fact("HAProxy", show(haproxy.version, _LIMIT)),
-            Fact("Engine", show(f"{haproxy.engine}: {haproxy.description}", _LIMIT)),
-            Fact("Why this engine", show(haproxy.why, _LIMIT)),
-            Fact("Configuration", show(haproxy.config, _LIMIT)),
-            Fact("Log", show(haproxy.log, _LIMIT)),
-        )
-    )
+def _haproxy(haproxy: HAProxyRecord | None) -> tuple[Fact, ...]:
+    if haproxy is None:
+        return (Fact("HAProxy", "none: nothing went through HAProxy"),)
     return (
-        *through,
+        Fact("HAProxy", show(haproxy.version, _LIMIT)),
+        Fact("Engine", show(f"{haproxy.engine}: {haproxy.description}", _LIMIT)),
+        Fact("Why this engine", show(haproxy.why, _LIMIT)),
+        Fact("Configuration", show(haproxy.config, _LIMIT)),
+        Fact("Log", show(haproxy.log, _LIMIT)),
+    )
+
+
+def _haproxies(haproxies: Sequence[HAProxyRecord]) -> tuple[Fact, ...]:
+    return tuple(
+        Fact(
+            f"HAProxy {show(haproxy.version, _LIMIT)}",
+            show(f"{haproxy.engine}: {haproxy.description}; {haproxy.config}, {haproxy.log}", _LIMIT),
+        )
+        for haproxy in haproxies
+    )
+
+
+def _environment(environment: Environment) -> tuple[Fact, ...]:
+    return (
         Fact("proxyspec", show(environment.proxyspec, _LIMIT)),
         Fact("Python", show(environment.python, _LIMIT)),
         Fact("Platform", show(environment.platform, _LIMIT)),

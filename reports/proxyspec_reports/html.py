@@ -12,7 +12,7 @@ from markupsafe import Markup
 from proxyspec.model import Verdict
 from proxyspec_reports import charts, figures
 from proxyspec_reports.answer import Word
-from proxyspec_reports.conformance import MEANINGS, PROBLEMS, ConformanceView
+from proxyspec_reports.conformance import MEANINGS, PROBLEMS
 from proxyspec_reports.load import PERCENTILES, Plot, Standing
 from proxyspec_reports.view import ReportView
 
@@ -73,12 +73,7 @@ def _environment() -> Environment:
         problem_verdicts=PROBLEMS,
         percentile_names=tuple(PERCENTILES.values()),
     )
-    environment.tests["conformance"] = _is_conformance
     return environment
-
-
-def _is_conformance(section: object) -> bool:
-    return isinstance(section, ConformanceView)
 
 
 def _draw(plot: Plot, anchor: str) -> Markup | None:

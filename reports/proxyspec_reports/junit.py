@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from proxyspec.model import Disposition, Verdict
-from proxyspec.records import CaseRecord, ConformanceRun, LoadRun, Threshold
+from proxyspec.records import CaseRecord, ConformanceRun, JudgedRecord, LoadRun, Run, ScenarioRun, Threshold
 from proxyspec_reports.evidence import evidence_lines
 from proxyspec_reports.printable import show
 
 __all__ = ["render_junit"]
 
 
-def render_junit(runs: Sequence[ConformanceRun | LoadRun]) -> str:
+def render_junit(runs: Sequence[Run]) -> str:
     """Return the XML document, with a declaration and a line end; text of a server has no control characters in it."""
-    suites = [_conformance(run) if isinstance(run, ConformanceRun) else _load(run) for run in runs]
+    suites = [_of(run) for run in runs]
     root = ET.Element("testsuites", {"name": "proxyspec", **_sums(suites)})
     root.extend(suites)
     ET.indent(root)
@@ -39,8 +39,24 @@ def _seconds(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _suite(run: ConformanceRun | LoadRun, tests: Sequence[ET.Element]) -> ET.Element:
-    suite = ET.Element("testsuite", {"name": f"{run.kind} {show(run.target.url, 200)}"})
+def _of(run: Run) -> ET.Element:
+    match run:
+        case ConformanceRun():
+            return _conformance(run)
+        case LoadRun():
+            return _load(run)
+        case _:
+            return _scenario(run)
+
+
+def _suite(run: Run, tests: Sequence[ET.Element]) -> ET.Element:
+    particular: dict[str, str] = {}
+    if isinstance(run, ScenarioRun):
+        name = show(run.subject, 200)
+    else:
+        name = f"{run.kind} {show(run.target.url, 200)}"
+        particular = {"oracle": run.target.oracle, "header_timeout": f"{run.target.header_timeout:g}"}
+    suite = ET.Element("testsuite", {"name": name})
     for name, element in _COUNTED.items():
         found = len(tests) if element == "testcase" else sum(test.find(element) is not None for test in tests)
         suite.set(name, str(found))
@@ -51,8 +67,7 @@ def _suite(run: ConformanceRun | LoadRun, tests: Sequence[ET.Element]) -> ET.Ele
         "run": run.id,
         "status": run.status,
         "exit_code": str(run.exit_code),
-        "oracle": run.target.oracle,
-        "header_timeout": f"{run.target.header_timeout:g}",
+        **particular,
         "proxyspec": run.environment.proxyspec,
     }.items():
         ET.SubElement(properties, "property", {"name": name, "value": show(value, 200)})
@@ -95,6 +110,24 @@ def _case(record: CaseRecord, run: ConformanceRun) -> ET.Element:
         _note(test, "skipped", words, record.verdict)
     elif record.verdict is not Verdict.PASS:
         ET.SubElement(test, "system-out").text = show(f"{record.verdict}: {record.reason}", 1000)
+    return test
+
+
+def _scenario(run: ScenarioRun) -> ET.Element:
+    return _suite(run, [_row(row) for row in run.judged])
+
+
+def _row(row: JudgedRecord) -> ET.Element:
+    group = show(row.id, 200).rpartition("/")[0].replace("/", ".")
+    test = _test(f"proxyspec.{group}" if group else "proxyspec", row.id)
+    if row.verdict is Verdict.ERROR:
+        _note(test, "error", row.reason, row.verdict)
+    elif row.verdict in (Verdict.FAIL, Verdict.UNTESTABLE):
+        _note(test, "failure", row.reason, row.verdict)
+    elif row.verdict is Verdict.SKIP:
+        _note(test, "skipped", row.reason, row.verdict)
+    elif row.verdict is not Verdict.PASS:
+        ET.SubElement(test, "system-out").text = show(f"{row.verdict}: {row.reason}", 1000)
     return test
 
 

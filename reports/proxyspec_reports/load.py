@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from proxyspec.records import LoadError, LoadPoint, LoadRun, LoadStep
 from proxyspec.records import Threshold as ThresholdRecord
@@ -76,6 +77,8 @@ class Plot:
 class LoadView:
     """A load run; `failure_share` of its sessions, 0 to 1, is None if there was no session."""
 
+    template: ClassVar[str] = "_load.html.j2"
+    name: ClassVar[str] = "Load"
     facts: RunFacts
     profile: str
     header: str

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from proxyspec.model import Disposition, Verdict
-from proxyspec.records import CaseRecord, ConformanceRun, LoadRun
-from proxyspec_reports.answer import answer
+from proxyspec.records import CaseRecord, ConformanceRun, LoadRun, Run, ScenarioRun
+from proxyspec_reports.answer import answers
 from proxyspec_reports.conformance import MEANINGS, PROBLEMS
 from proxyspec_reports.evidence import evidence_lines
 from proxyspec_reports.figures import count, duration
@@ -33,18 +33,17 @@ _SIGNS = {
 }
 
 
-def render_markdown(runs: Sequence[ConformanceRun | LoadRun]) -> str:
-    """Return the document: the answer for each target, then a section a run."""
+def render_markdown(runs: Sequence[Run]) -> str:
+    """Return the document: the answer for each target or run of scenarios, then a section a run."""
     parts = ["# proxyspec", ""]
-    for target in dict.fromkeys(run.target.url for run in runs):
-        found = answer(target, [run for run in runs if run.target.url == target])
+    for found in answers(runs):
         parts += [f"**{found.word.capitalize()}:** {_text(found.sentence)}", ""]
         parts += [*(f"- {_text(caveat)}" for caveat in found.caveats), *([""] if found.caveats else [])]
     if not runs:
         parts += ["No runs.", ""]
     spent = 0
     for run in runs:
-        for part in _conformance(run) if isinstance(run, ConformanceRun) else _load(run):
+        for part in _section(run):
             spent += len(part.encode()) + 1
             if spent > MARKDOWN_LIMIT:
                 return "\n".join([*parts, "", "… cut here: the run directory holds the rest."]) + "\n"
@@ -74,7 +73,17 @@ def _block(lines: Sequence[str]) -> list[str]:
     return [f"{fence}text", *lines, fence]
 
 
-def _head(run: ConformanceRun | LoadRun) -> str:
+def _section(run: Run) -> Iterator[str]:
+    match run:
+        case ConformanceRun():
+            return _conformance(run)
+        case LoadRun():
+            return _load(run)
+        case _:
+            return _scenario(run)
+
+
+def _head(run: Run) -> str:
     interrupted = ", interrupted" if run.status == "interrupted" else ""
     return f"{run.started:%Y-%m-%d %H:%M:%S}, {duration(run.duration)}{interrupted}, exit code {run.exit_code}."
 
@@ -158,3 +167,15 @@ def _load(run: LoadRun) -> Iterator[str]:
         for error in run.errors[:20]:
             yield f"| {_text(error.step)} | {_code(error.error)} | {error.count} |"
         yield ""
+
+
+def _scenario(run: ScenarioRun) -> Iterator[str]:
+    yield f"## {_text(run.subject)}"
+    yield ""
+    yield _head(run)
+    yield ""
+    yield "| row | | why |"
+    yield "|---|---|---|"
+    for row in run.judged:
+        yield f"| {_text(row.id)} | {_SIGNS[row.verdict]} {row.verdict} | {_text(row.reason)} |"
+    yield ""

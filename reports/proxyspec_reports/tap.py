@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from proxyspec.model import Disposition, Verdict
-from proxyspec.records import CaseRecord, ConformanceRun, LoadRun
+from proxyspec.records import CaseRecord, ConformanceRun, LoadRun, Run, ScenarioRun
 from proxyspec_reports.evidence import evidence_lines
 from proxyspec_reports.printable import show
 
 __all__ = ["render_tap"]
 
 
-def render_tap(runs: Sequence[ConformanceRun | LoadRun]) -> str:
+def render_tap(runs: Sequence[Run]) -> str:
     """Return the document: version, plan, one test point each; SKIP and known failures carry a directive.
 
     In TAP, a point that is `not ok` with TODO does not fail the run: that is what a failure a baseline describes is.
     """
-    points = [point for run in runs for point in (_conformance(run) if isinstance(run, ConformanceRun) else _load(run))]
+    points = [point for run in runs for point in _points(run)]
     lines = ["TAP version 14", f"1..{len(points)}" + ("" if points else " # SKIP nothing was judged")]
     for number, (good, words, extra) in enumerate(points, 1):
         lines.append(f"{'ok' if good else 'not ok'} {number} - {words}")
@@ -36,6 +36,16 @@ def _escape(text: str, limit: int = 1000) -> str:
 def _yaml(lines: Sequence[str]) -> list[str]:
     """Return a diagnostic block whose one value is literal text."""
     return ["  ---", "  evidence: |", *(f"    {line}" for line in lines), "  ..."]
+
+
+def _points(run: Run) -> Iterator[_Point]:
+    match run:
+        case ConformanceRun():
+            return _conformance(run)
+        case LoadRun():
+            return _load(run)
+        case _:
+            return _scenario(run)
 
 
 def _conformance(run: ConformanceRun) -> Iterator[_Point]:
@@ -62,3 +72,12 @@ def _load(run: LoadRun) -> Iterator[_Point]:
     for threshold in run.thresholds:
         actual = "nothing was measured" if threshold.actual is None else f"{threshold.actual:g}"
         yield threshold.met, f"load {_escape(run.profile, 100)}: {_escape(threshold.expression)}: {actual}", []
+
+
+def _scenario(run: ScenarioRun) -> Iterator[_Point]:
+    for row in run.judged:
+        words = f"{_escape(row.id, 200)}: {row.verdict}: {_escape(row.reason)}"
+        if row.verdict is Verdict.SKIP:
+            yield True, f"{_escape(row.id, 200)} # SKIP {_escape(row.reason)}", []
+        else:
+            yield row.verdict in (Verdict.PASS, Verdict.INFO, Verdict.WARN), words, []

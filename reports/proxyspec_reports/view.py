@@ -4,25 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from proxyspec.records import ConformanceRun, LoadRun
-from proxyspec_reports.answer import Answer, answer
-from proxyspec_reports.conformance import ConformanceView, conformance_view
+from proxyspec.records import ConformanceRun, LoadRun, Run
+from proxyspec_reports.answer import Answer, answers
+from proxyspec_reports.conformance import conformance_view
+from proxyspec_reports.facts import RunFacts
 from proxyspec_reports.hexdump import Annotate, no_annotation
-from proxyspec_reports.load import LoadView, load_view
+from proxyspec_reports.load import load_view
+from proxyspec_reports.scenario import scenario_view
 
-__all__ = ["ReportView", "view"]
+__all__ = ["ReportView", "Section", "view"]
+
+
+class Section(Protocol):
+    """What the page needs of a section; `template` draws it, `name` is its kind in one word."""
+
+    @property
+    def facts(self) -> RunFacts:
+        """Head of the section."""
+
+    @property
+    def template(self) -> str:
+        """File name among the templates."""
+
+    @property
+    def name(self) -> str:
+        """Kind of run, for the navigation."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportView:
-    """Everything a report shows: one answer per target, one section per run, in the order of the runs."""
+    """Everything a report shows: answers first, then one section per run, in the order of the runs."""
 
     answers: tuple[Answer, ...]
-    sections: tuple[ConformanceView | LoadView, ...]
+    sections: tuple[Section, ...]
 
 
-def view(runs: Sequence[ConformanceRun | LoadRun], *, annotate: Annotate = no_annotation) -> ReportView:
+def view(runs: Sequence[Run], *, annotate: Annotate = no_annotation) -> ReportView:
     """Prepare the report on `runs`.
 
     Args:
@@ -32,15 +51,17 @@ def view(runs: Sequence[ConformanceRun | LoadRun], *, annotate: Annotate = no_an
     Raises:
         InvalidRun: bytes of a record are not hexadecimal; the message names the case.
     """
-    by_target: dict[str, list[ConformanceRun | LoadRun]] = {}
-    for run in runs:
-        by_target.setdefault(run.target.url, []).append(run)
     return ReportView(
-        answers=tuple(answer(target, of_target) for target, of_target in by_target.items()),
-        sections=tuple(
-            conformance_view(run, f"run-{number}", annotate)
-            if isinstance(run, ConformanceRun)
-            else load_view(run, f"run-{number}")
-            for number, run in enumerate(runs, 1)
-        ),
+        answers=answers(runs),
+        sections=tuple(_section(run, f"run-{number}", annotate) for number, run in enumerate(runs, 1)),
     )
+
+
+def _section(run: Run, anchor: str, annotate: Annotate) -> Section:
+    match run:
+        case ConformanceRun():
+            return conformance_view(run, anchor, annotate)
+        case LoadRun():
+            return load_view(run, anchor)
+        case _:
+            return scenario_view(run, anchor)

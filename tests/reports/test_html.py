@@ -11,6 +11,7 @@ from proxyspec.model import Verdict
 from proxyspec_reports import render_html, view
 from proxyspec_reports.charts import svg
 from proxyspec_reports.html import _SHAPES
+from proxyspec_reports.load import LoadView
 
 from .samples import NASTY, annotate, case, clean_run, conformance_run, load_run, mixed_run
 
@@ -229,7 +230,8 @@ def test_the_same_records_give_the_same_bytes() -> None:
 
 def test_drawings_are_part_of_the_page(page: str) -> None:
     result = view([mixed_run(), load_run()]).sections[1]
-    drawing = svg(result.plots[0], "run-2-plot-1")  # type: ignore[union-attr]
+    assert isinstance(result, LoadView)
+    drawing = svg(result.plots[0], "run-2-plot-1")
     assert drawing is not None
     assert drawing in page
 

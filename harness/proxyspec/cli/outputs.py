@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from proxyspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from proxyspec.records import ConformanceRun, LoadRun
+    from proxyspec.records import ConformanceRun, Run
 
 __all__ = ["AUTO", "STDOUT", "Format", "Outputs", "render", "write_text"]
 
@@ -36,7 +36,7 @@ class Format(enum.StrEnum):
     JSON = "json"
 
 
-def render(form: Format, runs: Sequence[ConformanceRun | LoadRun]) -> str:
+def render(form: Format, runs: Sequence[Run]) -> str:
     """Return the whole text; JSON is the run's own record, or an array of them where there are several.
 
     Raises:
