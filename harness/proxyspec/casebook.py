@@ -20,6 +20,7 @@ from proxyspec.model import (
     Neighbour,
     OutcomeKind,
     Pause,
+    Requirement,
     Send,
     Source,
     Step,
@@ -199,10 +200,10 @@ class Chapter:
         return self.add(name, (WatchCheck(watched),), title, accept, **options)
 
 
-def catalogue_of(chapters: Iterable[Chapter]) -> Catalogue:
-    """Join chapters into one catalogue.
+def catalogue_of(chapters: Iterable[Chapter], requirements: Iterable[Requirement] = ()) -> Catalogue:
+    """Join chapters into one catalogue of cases for `requirements`.
 
     Raises:
         ValueError: two cases share an id, or a control does not exist.
     """
-    return Catalogue(tuple(case for chapter in chapters for case in chapter.cases))
+    return Catalogue(tuple(case for chapter in chapters for case in chapter.cases), tuple(requirements))

@@ -26,6 +26,7 @@ from proxyspec.model import (
     Judgement,
     Level,
     Outcome,
+    Requirement,
     Send,
     Source,
     Target,
@@ -34,7 +35,7 @@ from proxyspec.model import (
     View,
 )
 from proxyspec.oracle import ORACLES
-from proxyspec.processor import processor_seconds
+from proxyspec.processor import ProcessorMeter
 from proxyspec.records import (
     BaselineRecord,
     CaseRecord,
@@ -43,6 +44,7 @@ from proxyspec.records import (
     EventRecord,
     HAProxyRecord,
     OutcomeRecord,
+    RuleRecord,
     TargetRecord,
 )
 from proxyspec.replies import Reply, parse_replies
@@ -89,7 +91,7 @@ def aids_of(target: Target) -> Aids:
     pid = target.pid
     return Aids(
         witness=witness_of(target),
-        processor=None if pid is None else lambda: processor_seconds(pid),
+        processor=None if pid is None else ProcessorMeter(pid).read,
     )
 
 
@@ -326,6 +328,12 @@ async def _run(
         results.interrupted = True
 
 
+def _rule_record(rule: Requirement) -> RuleRecord:
+    return RuleRecord(
+        id=rule.id, section=rule.section, level=rule.level, sentence=rule.sentence, untested=rule.untested
+    )
+
+
 def conformance(
     catalogue: Catalogue,
     cases: tuple[Case, ...],
@@ -395,6 +403,7 @@ def conformance(
         cases=records,
         baseline=None if expected.baseline is None else BaselineRecord(path=expected.baseline.path, stale=list(stale)),
         strict=expected.strict,
+        rules=[_rule_record(rule) for rule in catalogue.requirements],
     )
     out.record(run)
     out.event("run-finished", {"exit_code": int(code), "status": run.status, "duration": run.duration})

@@ -29,6 +29,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "Pause",
+    "Requirement",
     "Reset",
     "Send",
     "Source",
@@ -96,12 +97,15 @@ class Capability(enum.StrEnum):
     #: To it a session is encrypted only by its own TLS, whatever an SSL TLV says (section 2.2.6); assumed unless
     #: declared absent.
     OWN_TLS = "own-tls"
+    #: It serves UNKNOWN lines (section 2.1: they should be accepted, and some receivers refuse them); assumed unless
+    #: declared absent.
+    UNKNOWN = "unknown"
     #: The Received fields of what it delivers can be read: there is the oracle `received`.
     RECEIVED = "received"
 
 
 #: Capabilities a target has unless it declares their absence.
-ASSUMED = frozenset({Capability.CRC32C, Capability.OWN_TLS})
+ASSUMED = frozenset({Capability.CRC32C, Capability.OWN_TLS, Capability.UNKNOWN})
 
 
 class Timing(enum.StrEnum):
@@ -527,10 +531,31 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """One rule a receiver is held to."""
+
+    id: str
+    #: Section of the PROXY protocol text, or an RFC with its section.
+    section: str
+    #: The verb the source uses, as it spells it; empty where it states a fact or follows from several.
+    keyword: str
+    level: Level
+    #: What a receiver does, in one sentence.
+    sentence: str
+    #: What the rule depends on.
+    conditions: tuple[str, ...] = ()
+    #: Ids of rules that say otherwise; cases of such rules record and do not score.
+    conflicts: tuple[str, ...] = ()
+    #: Why there is no case; None: there is one.
+    untested: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
-    """An ordered set of cases with unique ids whose controls exist."""
+    """An ordered set of cases with unique ids whose controls exist, and the rules they test."""
 
     cases: tuple[Case, ...]
+    requirements: tuple[Requirement, ...] = ()
     _by_id: dict[str, Case] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

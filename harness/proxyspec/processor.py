@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["processor_seconds"]
+__all__ = ["ProcessorMeter", "processor_seconds"]
 
 PROC = Path("/proc")
 #: Fields of /proc/PID/stat behind the command's closing parenthesis: parent, user and system time in ticks.
 _PARENT, _USER, _SYSTEM = 1, 11, 12
 _NANOSECONDS = 1e9
+#: How old a reading may be that is given out again, in seconds: many cases ask at the same moment.
+FRESH = 0.05
 
 
 def _stat(pid: int, proc: Path) -> list[str] | None:
@@ -57,3 +61,21 @@ def processor_seconds(pid: int, proc: Path = PROC) -> float | None:
         ticks = int(stats[number][_USER]) + int(stats[number][_SYSTEM])
         total += wanted if wanted is not None else ticks / os.sysconf("SC_CLK_TCK")
     return total
+
+
+class ProcessorMeter:
+    """`processor_seconds` of one target, read anew only when the last reading is no longer fresh."""
+
+    def __init__(self, pid: int, clock: Callable[[], float] = time.monotonic, proc: Path = PROC) -> None:
+        self._pid = pid
+        self._clock = clock
+        self._proc = proc
+        self._read_at: float | None = None
+        self._seconds: float | None = None
+
+    def read(self) -> float | None:
+        """Return the seconds as they are now, or were at most `FRESH` seconds ago; None if the target is gone."""
+        now = self._clock()
+        if self._read_at is None or now - self._read_at > FRESH:
+            self._read_at, self._seconds = now, processor_seconds(self._pid, self._proc)
+        return self._seconds

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import takewhile
 
 from proxyspec.model import Ending, EventKind, Source, Verdict, Via
 from proxyspec.records import CaseRecord, EventRecord, InvalidRun, TargetRecord
 from proxyspec_reports.byhand import by_hand
-from proxyspec_reports.hexdump import Annotate, HexDump, dump
+from proxyspec_reports.hexdump import Annotate, HexDump, differences, dump
 from proxyspec_reports.printable import show, show_bytes, show_lines
+from proxyspec_reports.strip import Strip, strip
 
-__all__ = ["ENDINGS", "ROADS", "CaseView", "Control", "Moment", "case_view", "control_of"]
+__all__ = ["ENDINGS", "ROADS", "CaseView", "Control", "Detail", "Moment", "case_view", "control_of"]
 
 ENDINGS: Mapping[Ending, str] = {
     Ending.FIN: "server closed (FIN)",
@@ -59,6 +61,17 @@ _EVENT_LIMIT = 1024
 _SENTENCE_LIMIT = 1000
 
 
+class Detail(Enum):
+    """How much of a case a report has room for."""
+
+    #: Everything, and the bytes compared with the control's.
+    COMPARED = "compared"
+    #: Everything.
+    FULL = "full"
+    #: What was sent, expected and got, in a line each; the record holds the rest.
+    BRIEF = "brief"
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """One entry of the transcript; `share` places it on the case's own time line, 0 to 1."""
@@ -73,18 +86,28 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The case that had to be accepted for this one to count; `anchor` is None if it did not run."""
+    """The case that had to be accepted for this one to count; `anchor` is None if it did not run.
+
+    `sent` are its own bytes, without the probe.
+    """
 
     id: str
     anchor: str | None
     verdict: Verdict | None
     got: str
+    sent: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseView:
-    """One case, every text of it printable; durations in seconds."""
+    """One case, every text of it printable; durations in seconds.
 
+    `ran` says whether anything happened between proxyspec and the server; `got_kind` is the outcome without its
+    particulars. In brief, the bytes and the transcript are left out.
+    """
+
+    detail: Detail
+    ran: bool
     anchor: str
     id: str
     title: str
@@ -96,7 +119,9 @@ class CaseView:
     sent: str
     expected: tuple[str, ...]
     got: str
+    got_kind: str
     reason: str
+    requirements: tuple[str, ...]
     ending: str
     duration: float
     client: str
@@ -107,14 +132,10 @@ class CaseView:
     received_bytes: int
     dropped: int
     moments: tuple[Moment, ...]
+    strip: Strip | None
     control: Control | None
     reproduce: str
     by_hand: str | None
-
-    @property
-    def ran(self) -> bool:
-        """Whether anything happened between proxyspec and the server."""
-        return bool(self.moments)
 
     @property
     def group(self) -> str:
@@ -129,21 +150,24 @@ def case_view(
     control: Control | None,
     target: TargetRecord,
     annotate: Annotate,
+    detail: Detail = Detail.FULL,
 ) -> CaseView:
-    """Prepare one case.
+    """Prepare one case, in as much detail as there is room for.
 
     Raises:
         InvalidRun: bytes of the record are not hexadecimal; the message names the case and the field.
     """
     sent = _bytes(record, "sent", record.sent)
     received = _bytes(record, "received", record.received)
-    segments = [
-        (event.at, _bytes(record, "events", event.hex))
-        for event in takewhile(lambda event: event.kind is not EventKind.STEPS_DONE, record.events)
-        if event.kind is EventKind.SENT
-    ]
+    segments = _own_segments(record)
     own = b"".join(data for _, data in segments)
+    brief = detail is Detail.BRIEF
+    marked: frozenset[int] = frozenset()
+    if detail is Detail.COMPARED and control is not None and control.sent:
+        marked = differences(own, control.sent)
     return CaseView(
+        detail=detail,
+        ran=bool(record.events),
         anchor=anchor,
         id=show(record.id, 200),
         title=show(record.title, _SENTENCE_LIMIT),
@@ -155,17 +179,20 @@ def case_view(
         sent=show_bytes(own, _SENT_LIMIT) if own else "nothing",
         expected=tuple(show(words, 200) for words in record.accepts),
         got=_got(record),
+        got_kind=str(record.outcome.kind) if record.outcome else "did not run",
         reason=show(record.reason, _SENTENCE_LIMIT),
+        requirements=tuple(show(name, 200) for name in record.requirements),
         ending=ENDINGS[record.ending],
         duration=record.duration,
         client=show(record.client or "", 200),
         peer=show(record.peer or "", 200),
-        dump=dump(own, annotate),
+        dump=HexDump((), len(own), len(own)) if brief else dump(own, annotate, marked=marked),
         probe_bytes=max(len(sent) - len(own), 0),
-        received=show_lines(received),
+        received=() if brief else show_lines(received),
         received_bytes=len(received) + record.dropped,
         dropped=record.dropped,
-        moments=_moments(record),
+        moments=() if brief else _moments(record),
+        strip=strip(record.events, target.header_timeout) if detail is Detail.COMPARED else None,
         control=control,
         reproduce=show(record.reproduce, _SENTENCE_LIMIT),
         by_hand=_by_hand(record, segments, target),
@@ -179,7 +206,17 @@ def control_of(record: CaseRecord, cases: Mapping[str, tuple[str, CaseRecord]]) 
     if record.control not in cases:
         return Control(show(record.control, 200), None, None, "did not run")
     anchor, control = cases[record.control]
-    return Control(show(control.id, 200), anchor, control.verdict, _got(control))
+    sent = b"".join(data for _, data in _own_segments(control))
+    return Control(show(control.id, 200), anchor, control.verdict, _got(control), sent)
+
+
+def _own_segments(record: CaseRecord) -> list[tuple[float, bytes]]:
+    """Return what the case itself sent, piece by piece with its time: the probe that follows is not part of it."""
+    return [
+        (event.at, _bytes(record, "events", event.hex))
+        for event in takewhile(lambda event: event.kind is not EventKind.STEPS_DONE, record.events)
+        if event.kind is EventKind.SENT
+    ]
 
 
 def _got(record: CaseRecord) -> str:

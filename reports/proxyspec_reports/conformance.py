@@ -1,4 +1,4 @@
-"""One conformance run as a reader sees it: what went wrong first, then every case by group."""
+"""One conformance run as a reader sees it: what went wrong by cause first, then the rules, then every case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import ClassVar
 
 from proxyspec.model import Verdict
 from proxyspec.records import ConformanceRun
-from proxyspec_reports.cases import CaseView, case_view, control_of
+from proxyspec_reports.cases import CaseView, Detail, case_view, control_of
+from proxyspec_reports.causes import Cause, causes
+from proxyspec_reports.coverage import RuleView, rules
 from proxyspec_reports.facts import RunFacts, run_facts
 from proxyspec_reports.hexdump import Annotate
 from proxyspec_reports.printable import show
@@ -20,6 +22,7 @@ __all__ = [
     "CaseGroup",
     "ConformanceView",
     "ProblemGroup",
+    "Room",
     "Tally",
     "conformance_view",
 ]
@@ -55,7 +58,22 @@ class ProblemGroup:
 
     verdict: Verdict
     meaning: str
-    cases: tuple[CaseView, ...]
+    causes: tuple[Cause, ...]
+
+    @property
+    def count(self) -> int:
+        """Cases of this verdict."""
+        return sum(len(cause.cases) for cause in self.causes)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many cases of one run may show all their evidence, and whether those without a problem may show any."""
+
+    problems: int
+    quiet: bool
+    #: Whether every case has a row of its own; else the matrix of all runs is where they are listed.
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +98,28 @@ class ConformanceView:
     tallies: tuple[Tally, ...]
     problems: tuple[ProblemGroup, ...]
     groups: tuple[CaseGroup, ...]
+    rules: tuple[RuleView, ...]
+    room: Room
 
 
-def conformance_view(run: ConformanceRun, anchor: str, annotate: Annotate) -> ConformanceView:
-    """Prepare one run; element ids begin with `anchor`.
+def conformance_view(run: ConformanceRun, anchor: str, annotate: Annotate, room: Room) -> ConformanceView:
+    """Prepare one run, with as much evidence as there is room for; element ids begin with `anchor`.
 
     Raises:
         InvalidRun: bytes of a case are not hexadecimal.
     """
     anchored = [(f"{anchor}-case-{number}", record) for number, record in enumerate(run.cases, 1)]
     by_id = {record.id: (name, record) for name, record in anchored}
+    details = _details(run, room)
     cases = tuple(
-        case_view(record, anchor=name, control=control_of(record, by_id), target=run.target, annotate=annotate)
+        case_view(
+            record,
+            anchor=name,
+            control=control_of(record, by_id),
+            target=run.target,
+            annotate=annotate,
+            detail=details[record.id],
+        )
         for name, record in anchored
     )
     return ConformanceView(
@@ -100,12 +128,22 @@ def conformance_view(run: ConformanceRun, anchor: str, annotate: Annotate) -> Co
         total=len(cases),
         tallies=_tallies(cases),
         problems=tuple(
-            ProblemGroup(verdict, MEANINGS[verdict], chosen)
+            ProblemGroup(verdict, MEANINGS[verdict], causes(chosen))
             for verdict in PROBLEMS
             if (chosen := tuple(case for case in cases if case.verdict is verdict))
         ),
         groups=_groups(cases, anchor),
+        rules=rules(run, {record.id: name for name, record in anchored}),
+        room=room,
     )
+
+
+def _details(run: ConformanceRun, room: Room) -> dict[str, Detail]:
+    """Share the room out: the most urgent verdicts first, in the order of the run."""
+    urgent = [record.id for verdict in PROBLEMS for record in run.cases if record.verdict is verdict]
+    shown = set(urgent[: room.problems])
+    details = {record.id: Detail.FULL if room.quiet else Detail.BRIEF for record in run.cases}
+    return details | {name: Detail.COMPARED if name in shown else Detail.BRIEF for name in urgent}
 
 
 def _tallies(cases: Iterable[CaseView]) -> tuple[Tally, ...]:

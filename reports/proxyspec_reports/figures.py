@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["MISSING", "count", "duration", "milliseconds", "rate", "share"]
+__all__ = ["MISSING", "count", "duration", "milliseconds", "rate", "share", "size"]
 
 #: Stands for a figure that was not measured.
 MISSING = "–"
@@ -48,3 +48,10 @@ def share(value: float | None) -> str:
     if 0.9995 <= value < 1:
         return "< 100 %"
     return f"{value * 100:.1f} %" if 0 < value < 1 else f"{value * 100:.0f} %"
+
+
+def size(number: int) -> str:
+    """Write a number of bytes in the unit that suits it."""
+    if number < 1024:
+        return f"{number} B"
+    return f"{number / 1024:,.0f} KiB" if number < 1024 * 1024 else f"{number / 1024 / 1024:,.1f} MiB"

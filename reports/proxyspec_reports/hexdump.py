@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from typing import Protocol
 
 from proxyspec_reports.printable import show
 
-__all__ = ["DUMP_LIMIT", "Annotate", "Annotation", "HexDump", "HexRow", "dump", "no_annotation"]
+__all__ = ["DUMP_LIMIT", "Annotate", "Annotation", "HexDump", "HexRow", "differences", "dump", "no_annotation"]
 
 #: Bytes of one dump that are shown; the rest is counted.
 DUMP_LIMIT = 512
@@ -52,7 +54,10 @@ def no_annotation(data: bytes) -> Sequence[Annotation]:
 
 @dataclass(frozen=True, slots=True)
 class HexRow:
-    """At most 16 bytes; only the first row of a field bears its name, value and meaning."""
+    """At most 16 bytes; only the first row of a field bears its name, value and meaning.
+
+    `marked` are the places within the row, from 0, of bytes that differ from what they are compared with.
+    """
 
     offset: int
     hex: str
@@ -60,6 +65,12 @@ class HexRow:
     path: str = ""
     value: str = ""
     meaning: str = ""
+    marked: tuple[int, ...] = ()
+
+    @property
+    def bytes(self) -> tuple[tuple[str, bool], ...]:
+        """Each byte in hexadecimal, and whether it is marked."""
+        return tuple((digits, place in self.marked) for place, digits in enumerate(self.hex.split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +86,43 @@ class HexDump:
         """Whether any row names a field."""
         return any(row.path for row in self.rows)
 
+    @property
+    def compared(self) -> bool:
+        """Whether any byte is marked."""
+        return any(row.marked for row in self.rows)
 
-def dump(data: bytes, annotate: Annotate = no_annotation, limit: int = DUMP_LIMIT) -> HexDump:
+
+def differences(data: bytes, reference: bytes) -> frozenset[int]:
+    """Return the offsets in `data` of bytes that `reference` has not so; where it has more, of the byte after."""
+    found: set[int] = set()
+    for kind, _, _, start, stop in SequenceMatcher(None, reference, data, autojunk=False).get_opcodes():
+        if kind == "delete" and start < len(data):
+            found.add(start)
+        elif kind != "equal":
+            found.update(range(start, stop))
+    return frozenset(found)
+
+
+def dump(
+    data: bytes,
+    annotate: Annotate = no_annotation,
+    limit: int = DUMP_LIMIT,
+    *,
+    marked: AbstractSet[int] = frozenset(),
+) -> HexDump:
     """Lay out the first `limit` bytes of `data`, a new row at each field `annotate` names.
 
     Fields may be in any order, leave gaps, overlap or reach beyond the end: every byte shown is shown once, in order.
+    Bytes at the offsets `marked` stand out.
     """
     end = min(len(data), limit)
-    return HexDump(tuple(_rows(data, end, annotate(data))), len(data), len(data) - end)
+    rows = (_mark(row, marked) for row in _rows(data, end, annotate(data)))
+    return HexDump(tuple(rows), len(data), len(data) - end)
+
+
+def _mark(row: HexRow, marked: AbstractSet[int]) -> HexRow:
+    places = tuple(place for place in range((len(row.hex) + 1) // 3) if row.offset + place in marked)
+    return replace(row, marked=places) if places else row
 
 
 def _rows(data: bytes, end: int, fields: Sequence[Annotation]) -> Iterator[HexRow]:

@@ -1,4 +1,4 @@
-"""The report as one HTML file that loads nothing, runs no script and depends on nothing but the view."""
+"""The report as one HTML file that loads nothing, is whole without its script and depends on nothing but the view."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from proxyspec_reports import charts, figures
 from proxyspec_reports.answer import Word
 from proxyspec_reports.conformance import MEANINGS, PROBLEMS
 from proxyspec_reports.load import PERCENTILES, Plot, Standing
+from proxyspec_reports.matrix import LETTERS
 from proxyspec_reports.view import ReportView
 
 __all__ = ["render_html"]
@@ -39,15 +40,26 @@ _SHAPES: dict[Verdict | Word | Standing, str] = {
 def render_html(view: ReportView) -> str:
     """Render the report; the same view always gives the same text.
 
-    The page's Content-Security-Policy forbids every request and every style but its own sheet, so that text of a server
-    which slipped through could still neither load nor run anything.
+    The page's Content-Security-Policy forbids every request, and every style and script but its own, so that text of a
+    server which slipped through could still neither load nor run anything.
     """
-    css = resources.files(__package__).joinpath("templates", "report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    css, script = _asset("report.css"), _asset("report.js")
+    policy = (
+        f"default-src 'none'; style-src {_digest(css)}; script-src {_digest(script)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
     template = _environment().get_template("report.html.j2")
-    # The sheet is our own file, without a `<` in it: beside our own drawings the one text that is not escaped.
-    return template.render(report=view, css=Markup(css), policy=policy)  # noqa: S704
+    # Sheet and script are our own files, without a closing tag in them: beside our own drawings the only text that is
+    # not escaped.
+    return template.render(report=view, css=Markup(css), js=Markup(script), policy=policy)  # noqa: S704
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath("templates", name).read_text("utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
 
 
 def _environment() -> Environment:
@@ -60,6 +72,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
+        bytes=figures.size,
         count=figures.count,
         duration=figures.duration,
         milliseconds=figures.milliseconds,
@@ -69,6 +82,7 @@ def _environment() -> Environment:
     environment.globals.update(
         draw=_draw,
         shapes=_SHAPES,
+        letters=LETTERS,
         meanings=MEANINGS,
         problem_verdicts=PROBLEMS,
         percentile_names=tuple(PERCENTILES.values()),

@@ -12,6 +12,7 @@ from functools import cache
 from proxyspec.casebook import Chapter, catalogue_of
 from proxyspec.model import Catalogue
 from proxyspec_scenarios import cases
+from proxyspec_scenarios.requirements import REQUIREMENTS
 
 __all__ = ["catalogue"]
 
@@ -30,4 +31,4 @@ def catalogue() -> Catalogue:
         if not isinstance(chapter, Chapter):
             raise TypeError(f"{cases.__name__}.{module.name} holds no chapter of cases")
         chapters.append(chapter)
-    return catalogue_of(chapters)
+    return catalogue_of(chapters, REQUIREMENTS)

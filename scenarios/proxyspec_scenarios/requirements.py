@@ -7,34 +7,13 @@ cases, which name it in `Case.requirements`; one that cannot has the reason here
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from proxyspec.model import Case, Level
+from proxyspec.model import Case, Level, Requirement
 
-__all__ = ["REQUIREMENTS", "Requirement", "coverage"]
+__all__ = ["REQUIREMENTS", "coverage"]
 
 MUST, SHOULD, MAY = Level.MUST, Level.SHOULD, Level.MAY
 IMPLIED, SECURITY, EITHER = Level.IMPLIED, Level.SECURITY, Level.EITHER
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One rule."""
-
-    id: str
-    #: Section of the PROXY protocol text, or an RFC with its section.
-    section: str
-    #: The verb the source uses, as it spells it; empty where it states a fact or follows from several.
-    keyword: str
-    level: Level
-    #: What a receiver does, in one sentence.
-    sentence: str
-    #: What the rule depends on.
-    conditions: tuple[str, ...] = ()
-    #: Ids of rules that say otherwise; cases of such rules record and do not score.
-    conflicts: tuple[str, ...] = ()
-    #: Why there is no case; None: there is one.
-    untested: str | None = None
 
 
 _SENDER = "binds senders; what a receiver may meet is tested as a header like any other"

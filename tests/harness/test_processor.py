@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from proxyspec.processor import processor_seconds
+from proxyspec.processor import FRESH, ProcessorMeter, processor_seconds
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -51,3 +51,15 @@ def test_our_own_time_passes() -> None:
     assert before is not None
     assert now is not None
     assert now > before
+
+
+def test_a_meter_reads_anew_only_when_its_reading_is_old(tmp_path: Path) -> None:
+    process(tmp_path, 10, 1, TICKS, 0)
+    now = [100.0]
+    meter = ProcessorMeter(10, lambda: now[0], tmp_path)
+    assert meter.read() == 1.0
+    (tmp_path / "10" / "stat").unlink()
+    now[0] += FRESH / 2
+    assert meter.read() == 1.0
+    now[0] += FRESH
+    assert meter.read() is None

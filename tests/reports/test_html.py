@@ -97,8 +97,9 @@ def test_the_answer_comes_first_in_words(tree: Node) -> None:
 
 
 def test_text_of_a_server_makes_no_element(tree: Node, page: str) -> None:
-    assert tree.all("script") == tree.all("img") == tree.all("b") == []
-    assert "<script" not in page
+    assert len(tree.all("script")) == 1, "the page's own"
+    assert tree.all("img") == tree.all("b") == []
+    assert page.count("<script") == 1
     assert "&lt;script&gt;alert(&#39;mx&#39;)&lt;/script&gt;" in page, "the nasty greeting is shown at all"
     assert not [name for node in tree.walk() for name in node.attributes if name.startswith("on")]
 
@@ -111,10 +112,10 @@ def test_every_text_field_of_a_record_is_escaped() -> None:
     made = made.model_copy(update={"accepts": [evil], "control": evil, "verdict": Verdict.FAIL})
     run = conformance_run([made], run_id=evil, url="smtp://" + evil, unjudgeable=evil, oracle=evil)
     page = render_html(view([run.model_copy(update={"command": [evil]}), load_run(run_id=evil, url=evil)]))
-    assert "<script" not in page
+    assert page.count("<script") == 1
     assert "\x1b" not in page
     assert "\u202e" not in page
-    assert Tree(page).root.all("script") == []
+    assert len(Tree(page).root.all("script")) == 1, "the page's own"
 
 
 def test_the_policy_forbids_everything_but_the_own_sheet(tree: Node) -> None:
@@ -190,7 +191,7 @@ def test_every_case_has_its_evidence_and_a_way_to_reproduce_it(tree: Node) -> No
 
 def test_failures_stand_open_and_before_the_table_of_all_cases(page: str, tree: Node) -> None:
     failed = [node for node in tree.all("article") if node.attributes["class"] == "case case-fail"]
-    assert len(failed) == 3
+    assert len(failed) == 2, "two causes for three failures"
     assert all("open" in node.all("details")[0].attributes for node in failed)
     assert page.index("leading zeros") < page.index('<table class="cases">')
 

@@ -5,6 +5,7 @@ def test_all_names_what_the_package_offers() -> None:
     assert set(proxyspec_reports.__all__) == {
         "Annotate",
         "Annotation",
+        "Attachment",
         "ReportView",
         "render_html",
         "render_junit",

@@ -28,12 +28,12 @@ def one(record: CaseRecord, *others: CaseRecord) -> CaseView:
 
 
 def test_no_run_gives_no_answer_and_no_section() -> None:
-    assert view([]) == ReportView((), ())
+    assert view([]) == ReportView((), None, (), (), (), ())
 
 
 def test_problems_come_in_order_of_urgency_with_all_their_cases() -> None:
     problems = section(view([mixed_run()])).problems
-    assert [(group.verdict, [found.id for found in group.cases]) for group in problems] == [
+    assert [(group.verdict, [found.id for cause in group.causes for found in cause.cases]) for group in problems] == [
         (Verdict.FAIL, ["v1/port/leading-zero", "v1/port/wrap16", "v2/command/undefined"]),
         (Verdict.ERROR, ["haproxy/starttls/injection"]),
         (Verdict.WARN, ["v1/abort/prompt"]),
@@ -98,7 +98,7 @@ def test_a_failed_case_tells_its_story() -> None:
     assert shown.reason == "it ran"
     assert shown.section == "section 2.1"
     assert shown.ending == "server closed (FIN)"
-    assert shown.control == Control("v1/basic/tcp4", "run-1-case-2", Verdict.PASS, "accepted-proxied 192.0.2.1")
+    assert shown.control == Control("v1/basic/tcp4", "run-1-case-2", Verdict.PASS, "accepted-proxied 192.0.2.1", LINE)
     assert shown.reproduce == "proxyspec run smtp://127.0.0.1:2525 --case v1/port/leading-zero"
     assert shown.by_hand == (r"printf 'PROXY TCP4 192.0.2.1 192.0.2.2 1111 25\r\n' | nc -s 127.0.0.1 127.0.0.1 2525")
 

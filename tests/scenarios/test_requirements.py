@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from proxyspec.model import Case, Level
+from proxyspec.model import Case, Level, Requirement
 from proxyspec_scenarios import catalogue
-from proxyspec_scenarios.requirements import REQUIREMENTS, Requirement, coverage
+from proxyspec_scenarios.requirements import REQUIREMENTS, coverage
 
 CASES = catalogue().cases
 COVERED = coverage(CASES)

@@ -15,6 +15,7 @@ from proxyspec.errors import UsageError
 
 if TYPE_CHECKING:
     from proxyspec.records import ConformanceRun, Run
+    from proxyspec_reports import Attachment
 
 __all__ = ["AUTO", "STDOUT", "Format", "Outputs", "render", "write_text"]
 
@@ -36,8 +37,10 @@ class Format(enum.StrEnum):
     JSON = "json"
 
 
-def render(form: Format, runs: Sequence[Run]) -> str:
+def render(form: Format, runs: Sequence[Run], attachments: Sequence[Sequence[Attachment]] = ()) -> str:
     """Return the whole text; JSON is the run's own record, or an array of them where there are several.
+
+    `attachments` are files of each run's directory, for the page.
 
     Raises:
         InvalidRun: bytes of a record are not hexadecimal.
@@ -47,7 +50,7 @@ def render(form: Format, runs: Sequence[Run]) -> str:
 
     match form:
         case Format.HTML:
-            return render_html(view(runs, annotate=describe))
+            return render_html(view(runs, annotate=describe, attachments=attachments))
         case Format.JUNIT:
             return render_junit(runs)
         case Format.TAP:

@@ -20,10 +20,11 @@ def write_report(runs: list[Path], output: Path, form: Format = Format.HTML) -> 
     Raises:
         UsageError: a run cannot be read, or the report cannot be written.
     """
+    from proxyspec.cli.attachments import attachments_of
     from proxyspec.records import InvalidRun, load_run
 
     try:
-        text = render(form, [load_run(path) for path in runs])
+        text = render(form, [load_run(path) for path in runs], [attachments_of(path, output) for path in runs])
     except InvalidRun as error:
         raise UsageError(str(error)) from error
     write_text(str(output), text, "-o")

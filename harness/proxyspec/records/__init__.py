@@ -11,14 +11,23 @@ from proxyspec.records.base import (
     TargetRecord,
     TargetRun,
 )
-from proxyspec.records.conformance import BaselineRecord, CaseRecord, ConformanceRun, EventRecord, OutcomeRecord
+from proxyspec.records.conformance import (
+    BaselineRecord,
+    CaseRecord,
+    ConformanceRun,
+    EventRecord,
+    OutcomeRecord,
+    RuleRecord,
+)
 from proxyspec.records.load import LoadError, LoadPoint, LoadRun, LoadStep, Threshold
+from proxyspec.records.mutants import CaseTally, MutantRecord, MutantsRun
 from proxyspec.records.reading import InvalidRun, Run, load_run, run_schema
 
 __all__ = [
     "SCHEMA_VERSION",
     "BaselineRecord",
     "CaseRecord",
+    "CaseTally",
     "ConformanceRun",
     "Environment",
     "EventRecord",
@@ -29,8 +38,11 @@ __all__ = [
     "LoadPoint",
     "LoadRun",
     "LoadStep",
+    "MutantRecord",
+    "MutantsRun",
     "OutcomeRecord",
     "Record",
+    "RuleRecord",
     "Run",
     "RunBase",
     "ScenarioRun",

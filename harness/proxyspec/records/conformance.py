@@ -9,7 +9,7 @@ from pydantic import Field
 from proxyspec.model import Disposition, Ending, EventKind, Level, OutcomeKind, Source, Timing, Verdict, Via
 from proxyspec.records.base import Record, TargetRun
 
-__all__ = ["BaselineRecord", "CaseRecord", "ConformanceRun", "EventRecord", "OutcomeRecord"]
+__all__ = ["BaselineRecord", "CaseRecord", "ConformanceRun", "EventRecord", "OutcomeRecord", "RuleRecord"]
 
 
 class EventRecord(Record):
@@ -81,6 +81,16 @@ class BaselineRecord(Record):
     stale: list[str] = Field(description="entries that have outlived their reason, in words")
 
 
+class RuleRecord(Record):
+    """One rule of the text the catalogue knows, in our own words."""
+
+    id: str
+    section: str = Field(description="section of the PROXY protocol text, or an RFC with its section")
+    level: Level
+    sentence: str = Field(description="what a receiver does")
+    untested: str | None = Field(default=None, description="why no case can test it; null: cases do")
+
+
 class ConformanceRun(TargetRun):
     """What `proxyspec run` leaves behind."""
 
@@ -89,3 +99,4 @@ class ConformanceRun(TargetRun):
     cases: list[CaseRecord]
     baseline: BaselineRecord | None = Field(default=None, description="null: the run had none")
     strict: bool = Field(default=False, description="a WARN counted as a failure")
+    rules: list[RuleRecord] = Field(default=[], description="the rules of the catalogue, whether tested here or not")

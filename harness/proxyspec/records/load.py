@@ -14,12 +14,13 @@ __all__ = ["LoadError", "LoadPoint", "LoadRun", "LoadStep", "Threshold"]
 class LoadStep(Record):
     """Figures of one step of the SMTP session under load."""
 
-    name: str = Field(description="connect, header_to_banner, ehlo, mail, rcpt, data, end_of_data, quit, session")
+    name: str = Field(description="connect, header_to_banner, ehlo, mail, rcpt, …, session: the steps in order")
     count: int
     failures: int
     rate: float = Field(description="per second, over the run")
     mean_ms: float
     percentiles_ms: dict[str, float] = Field(description="keys: 0.5, 0.9, 0.95, 0.99, 1.0")
+    min_ms: float | None = Field(default=None, description="the shortest; null: not recorded")
 
 
 class LoadPoint(Record):
@@ -63,3 +64,6 @@ class LoadRun(TargetRun):
     timeline: list[LoadPoint]
     errors: list[LoadError]
     thresholds: list[Threshold]
+    planned: dict[str, int] = Field(default={}, description="connections that ended early as planned, by plan")
+    workers: int = Field(default=0, description="processes that shared the load; 0: one did it alone")
+    lost: int = Field(default=0, description="of them, how many ended without their last figures")

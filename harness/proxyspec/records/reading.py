@@ -9,8 +9,13 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from proxyspec.records.base import SCHEMA_VERSION, ScenarioRun
+from proxyspec.records.checks import ChecksRun
 from proxyspec.records.conformance import ConformanceRun
+from proxyspec.records.haproxy_file import HAProxyFileRun
 from proxyspec.records.load import LoadRun
+from proxyspec.records.mutants import MutantsRun
+from proxyspec.records.sender import SenderRun
+from proxyspec.records.traffic import TrafficRun
 
 __all__ = ["InvalidRun", "Run", "load_run", "run_schema"]
 
@@ -21,7 +26,7 @@ MAX_RECORD_BYTES = 512 * 1024 * 1024
 Run = ConformanceRun | LoadRun | ScenarioRun
 
 #: Every kind a record may be of, told apart by `kind`; a new kind is one more name here.
-_Stored = ConformanceRun | LoadRun
+_Stored = ConformanceRun | LoadRun | TrafficRun | HAProxyFileRun | MutantsRun | SenderRun | ChecksRun
 
 _ADAPTER: TypeAdapter[_Stored] = TypeAdapter(Annotated[_Stored, Field(discriminator="kind")])
 
