@@ -10,6 +10,7 @@ Everything raised on purpose is an HAProxyError (see errors.py) or, for a bad ar
 
 from proxyspec_haproxy.checks import ConfigCheck
 from proxyspec_haproxy.engines import (
+    MATRIX,
     BinaryEngine,
     Choice,
     ConfigRejected,
@@ -18,12 +19,13 @@ from proxyspec_haproxy.engines import (
     EngineUnavailable,
     HAProxy,
     StartFailed,
+    choose_all,
     choose_engine,
     sweep,
 )
 from proxyspec_haproxy.errors import HAProxyError
 from proxyspec_haproxy.front import FRONT_CHECKS, FRONT_LISTENERS, FRONT_SERVER, smtp_front
-from proxyspec_haproxy.image import BuiltImage, ImageBuildFailed, build_image
+from proxyspec_haproxy.image import BuiltImage, ImageBuildFailed, Provision, build_image, build_missing
 from proxyspec_haproxy.render import TemplateFailed, hapquote, render, render_topology
 from proxyspec_haproxy.runtime import (
     Check,
@@ -38,12 +40,18 @@ from proxyspec_haproxy.runtime import (
     StatRow,
     UnexpectedAnswer,
 )
+from proxyspec_haproxy.sources import PACKAGE_SOURCES, PackageSource
 from proxyspec_haproxy.topology import (
     FILES_DIR,
     RUN_DIR,
     Bind,
     Chain,
+    CheckConnect,
+    CheckExpect,
     CheckKind,
+    CheckRule,
+    CheckSend,
+    Documented,
     Edge,
     HostPort,
     Listen,
@@ -65,18 +73,25 @@ __all__ = [
     "FRONT_CHECKS",
     "FRONT_LISTENERS",
     "FRONT_SERVER",
+    "MATRIX",
+    "PACKAGE_SOURCES",
     "RUN_DIR",
     "BinaryEngine",
     "Bind",
     "BuiltImage",
     "Chain",
     "Check",
+    "CheckConnect",
+    "CheckExpect",
     "CheckKind",
+    "CheckRule",
+    "CheckSend",
     "Choice",
     "CommandError",
     "ConfigCheck",
     "ConfigRejected",
     "DockerEngine",
+    "Documented",
     "Edge",
     "Engine",
     "EngineUnavailable",
@@ -89,7 +104,9 @@ __all__ = [
     "Listen",
     "Listener",
     "MasterClient",
+    "PackageSource",
     "Process",
+    "Provision",
     "ProxyHeader",
     "Relay",
     "RelayMode",
@@ -108,6 +125,8 @@ __all__ = [
     "UnexpectedAnswer",
     "UnsupportedByHAProxy",
     "build_image",
+    "build_missing",
+    "choose_all",
     "choose_engine",
     "hapquote",
     "render",

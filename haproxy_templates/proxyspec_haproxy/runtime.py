@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -22,6 +23,7 @@ from proxyspec_haproxy.logs import visible
 __all__ = [
     "Check",
     "CommandError",
+    "Health",
     "Info",
     "MasterClient",
     "Process",
@@ -59,6 +61,20 @@ _ADMIN_BITS: Final[Mapping[int, str]] = {
     0x20: "resolution-maint",
     0x40: "hostname-maint",
 }
+
+_CHECK_CONFIGURED: Final = 0x02
+_CHECK_ENABLED: Final = 0x04
+_CHECK_PAUSED: Final = 0x08
+_CHECK_BITS: Final = _CHECK_CONFIGURED | _CHECK_ENABLED | _CHECK_PAUSED
+_CHECK_RUNS: Final = _CHECK_CONFIGURED | _CHECK_ENABLED
+
+
+class Health(StrEnum):
+    """What `set_health` makes HAProxy believe of a server until its next check."""
+
+    UP = "up"
+    STOPPING = "stopping"
+    DOWN = "down"
 
 
 class RuntimeUnavailable(HAProxyError):
@@ -126,7 +142,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class StatRow:
-    """One line of `show stat`: a frontend, a backend or a server. Sessions and queue are counts, traffic is bytes."""
+    """One line of `show stat`: a frontend, a backend or a server.
+
+    Sessions and queue are counts, traffic is bytes, `rate` is new sessions in the last second, `since_s` the seconds
+    since the status changed last (None for frontends).
+    """
 
     proxy: str
     name: str
@@ -143,6 +163,9 @@ class StatRow:
     errors_response: int
     retries: int
     redispatches: int
+    rate: int
+    rate_max: int
+    since_s: int | None
     check: Check | None
     raw: Mapping[str, str] = field(repr=False, compare=False)
 
@@ -164,7 +187,11 @@ class StatRow:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """One line of `show servers state`; `admin` holds words such as forced-maint and forced-drain."""
+    """One line of `show servers state`; `admin` holds words such as forced-maint and forced-drain.
+
+    `checking` and `agent_checking` say whether health and agent checks are configured and running: not paused, and not
+    switched off by `disable health` or `disable agent`.
+    """
 
     backend: str
     name: str
@@ -176,6 +203,8 @@ class ServerState:
     initial_weight: int
     health: int
     check_result: int
+    checking: bool
+    agent_checking: bool
     raw: Mapping[str, str] = field(repr=False, compare=False)
 
 
@@ -263,6 +292,9 @@ def _stat_row(row: Mapping[str, str]) -> StatRow:
         errors_response=number("eresp"),
         retries=number("wretr"),
         redispatches=number("wredis"),
+        rate=number("rate"),
+        rate_max=number("rate_max"),
+        since_s=_optional_number("show stat", row, "lastchg"),
         check=_check(row),
         raw=row,
     )
@@ -277,6 +309,11 @@ def parse_stat(text: str) -> list[StatRow]:
     except csv.Error as error:
         raise UnexpectedAnswer(f"show stat: {error}") from error
     return [_stat_row({k: v for k, v in row.items() if isinstance(k, str)}) for row in rows if row.get("svname")]
+
+
+def _runs(bits: int) -> bool:
+    """Whether the state of a check says configured and enabled, and not paused."""
+    return bits & _CHECK_BITS == _CHECK_RUNS
 
 
 def parse_servers_state(text: str) -> list[ServerState]:
@@ -307,6 +344,8 @@ def parse_servers_state(text: str) -> list[ServerState]:
                 initial_weight=_number("show servers state", row, "srv_iweight"),
                 health=_number("show servers state", row, "srv_check_health"),
                 check_result=_number("show servers state", row, "srv_check_result"),
+                checking=_runs(_number("show servers state", row, "srv_check_state")),
+                agent_checking=_runs(_number("show servers state", row, "srv_agent_state")),
                 raw=row,
             )
         )
@@ -476,6 +515,47 @@ class RuntimeClient:
         """Set how many sessions a server takes at once."""
         self.command(f"set maxconn server {_word('backend', backend)}/{_word('server', server)} {maxconn:d}")
 
+    def set_total_maxconn(self, maxconn: int) -> None:
+        """Set how many connections the whole process takes at once; HAProxy refuses more than it started with."""
+        self.command(f"set maxconn global {maxconn:d}")
+
+    def set_frontend_maxconn(self, frontend: str, maxconn: int) -> None:
+        """Set how many connections a frontend or listen section takes at once."""
+        self.command(f"set maxconn frontend {_word('frontend', frontend)} {maxconn:d}")
+
+    def _of_check(self, line: str, backend: str, server: str) -> None:
+        # HAProxy says nothing where there is no check to act on, as if it had done so.
+        self.command(line)
+        # `show stat` shows no check while it is switched off; the state keeps that it is configured.
+        states = {state.name: state for state in self.servers_state(backend)}
+        if not _number("show servers state", states[server].raw, "srv_check_state") & _CHECK_CONFIGURED:
+            raise CommandError(line, _LAST_ERROR_SEVERITY, f"server {backend}/{server} has no health check")
+
+    def enable_check(self, backend: str, server: str) -> None:
+        """Go on with the health checks of a server; raises CommandError when it has none."""
+        self._of_check(f"enable health {_word('backend', backend)}/{_word('server', server)}", backend, server)
+
+    def disable_check(self, backend: str, server: str) -> None:
+        """Stop the health checks of a server, whose state then stays as it is; raises CommandError when it has none."""
+        self._of_check(f"disable health {_word('backend', backend)}/{_word('server', server)}", backend, server)
+
+    def set_health(self, backend: str, server: str, health: Health) -> None:
+        """Make HAProxy believe this of a server until its next check; raises CommandError when it has none."""
+        line = f"set server {_word('backend', backend)}/{_word('server', server)} health {health.value}"
+        self._of_check(line, backend, server)
+
+    def enable_agent(self, backend: str, server: str) -> None:
+        """Go on with the agent checks of a server; raises CommandError when it has none."""
+        self.command(f"enable agent {_word('backend', backend)}/{_word('server', server)}")
+
+    def disable_agent(self, backend: str, server: str) -> None:
+        """Stop the agent checks of a server; where it has none there is nothing to stop."""
+        self.command(f"disable agent {_word('backend', backend)}/{_word('server', server)}")
+
+    def shutdown_session(self, session: str) -> None:
+        """End one session, by the id that `sessions` gives."""
+        self.command(f"shutdown session {_word('session', session)}")
+
     def shutdown_sessions(self, backend: str, server: str) -> None:
         """End every session of a server."""
         self.command(f"shutdown sessions server {_word('backend', backend)}/{_word('server', server)}")
@@ -483,6 +563,10 @@ class RuntimeClient:
     def clear_counters(self) -> None:
         """Set all counters to zero."""
         self.command("clear counters all")
+
+    def clear_maxima(self) -> None:
+        """Set the maxima (of sessions, rates, queues) to the present values; totals stay."""
+        self.command("clear counters")
 
     def wait(self, look: Callable[[], _T | None], *, timeout: float = 5.0, interval: float = 0.02) -> _T:
         """Call `look` until it returns something true; a socket that does not answer counts as "not yet".

@@ -17,7 +17,12 @@ __all__ = [
     "RUN_DIR",
     "Bind",
     "Chain",
+    "CheckConnect",
+    "CheckExpect",
     "CheckKind",
+    "CheckRule",
+    "CheckSend",
+    "Documented",
     "Edge",
     "HostPort",
     "Listen",
@@ -65,7 +70,41 @@ class CheckKind(StrEnum):
     NONE = "none"
     L4 = "l4"  # a TCP connection is enough
     SMTP = "smtpchk"  # banner, HELO or EHLO, QUIT
-    TCP = "tcpcheck"  # banner 220, QUIT, 221
+    TCP = "tcpcheck"  # banner 220, QUIT, 221, or rules of its own
+
+
+@dataclass(frozen=True, slots=True)
+class CheckConnect:
+    """`tcp-check connect`: without `default` it takes nothing from the server line, its header included.
+
+    `linger` ends the check with a FIN where HAProxy would send an RST.
+    """
+
+    default: bool = True
+    linger: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckExpect:
+    """`tcp-check expect rstring`: wait for bytes that match a regular expression."""
+
+    pattern: str
+
+    def __post_init__(self) -> None:
+        _require_plain("pattern of a check", self.pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSend:
+    """`tcp-check send`: one line of SMTP; CR LF is added."""
+
+    line: str
+
+    def __post_init__(self) -> None:
+        _require_plain("line of a check", self.line)
+
+
+CheckRule = CheckConnect | CheckExpect | CheckSend
 
 
 class RelayMode(StrEnum):
@@ -179,7 +218,8 @@ class Settings:
 
     `maxconn` must fit the limit of open files (two per connection); `hard_stop` bounds, in seconds, a graceful stop
     with sessions still open; `retries` is 0 so that a refused connection is told at once instead of after a second
-    each; `log_level` "notice" leaves out the line per session, for load.
+    each; `log_level` "notice" leaves out the line per session, for load. `never_send_local` makes checks send a PROXY
+    header of version 2 in place of a LOCAL one (section 2.2), for all proxies.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -190,6 +230,7 @@ class Settings:
     retries: int = 0
     stats_tcp: HostPort | None = None
     log_level: str = "info"
+    never_send_local: bool = False
 
     def __post_init__(self) -> None:
         _require_count("maxconn", self.maxconn)
@@ -301,7 +342,8 @@ def _require_servers(what: str, servers: tuple[Server, ...]) -> None:
 class Listener:
     """A `listen` section, or a `backend` when it has no bind: HAProxy then only checks its servers.
 
-    `helo` is what smtpchk says ("EHLO probe.example.test"); `extra` are more directives, one line each.
+    `helo` is what smtpchk says ("EHLO probe.example.test"); `rules` are what a TCP check does in place of banner, QUIT
+    and 221; `extra` are more directives, one line each.
     """
 
     name: str
@@ -311,15 +353,38 @@ class Listener:
     helo: str | None = None
     balance: str = "roundrobin"
     extra: tuple[str, ...] = ()
+    rules: tuple[CheckRule, ...] = ()
 
     def __post_init__(self) -> None:
         _require_name("listener name", self.name)
+        if self.rules and self.check is not CheckKind.TCP:
+            raise ValueError(f"rules of listener {self.name}: they need check {CheckKind.TCP}, not {self.check}")
         _require_servers(f"listener {self.name}", self.servers)
         _require_name(f"balance of listener {self.name}", self.balance)
         if self.helo is not None and not re.fullmatch(r"(?:HELO|EHLO) [!-~]+", self.helo):
             raise ValueError(f"helo {self.helo!r} of listener {self.name}: expected 'HELO name' or 'EHLO name'")
         for line in self.extra:
             _require_plain(f"extra of listener {self.name}", line)
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """The listener of Haraka's HAProxy page, word for word but for its address, which HAProxy takes from `bind` only.
+
+    The page has five servers smtp1 to smtp5. `check` is SMTP as on the page, or TCP for the variant it recommends.
+    """
+
+    name: str
+    bind: HostPort
+    servers: tuple[HostPort, ...]
+    check: CheckKind = CheckKind.SMTP
+
+    def __post_init__(self) -> None:
+        _require_name("listener name", self.name)
+        if not self.servers:
+            raise ValueError(f"servers of listener {self.name}: the documented listener has some, name at least one")
+        if self.check not in (CheckKind.SMTP, CheckKind.TCP):
+            raise ValueError(f"check {self.check} of listener {self.name}: the page documents smtpchk and tcpcheck")
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,14 +425,15 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Any number of SMTP listeners in front of their servers."""
+    """Any number of SMTP listeners in front of their servers, documented ones after the others."""
 
     template: ClassVar[str] = "listen.cfg.j2"
     listeners: tuple[Listener, ...]
     settings: Settings = field(default_factory=Settings)
+    documented: tuple[Documented, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [listener.name for listener in self.listeners]
+        names = [*(listener.name for listener in self.listeners), *(page.name for page in self.documented)]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two listeners are called {name!r}")

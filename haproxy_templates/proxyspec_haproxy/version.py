@@ -56,8 +56,13 @@ class HAProxyVersion:
         """Major and minor number, as HAProxy's maintainers name a branch: "2.6"."""
         return f"{self.major}.{self.minor}"
 
+    @property
+    def release(self) -> str:
+        """The three numbers, without what a packager adds: "2.6.12"."""
+        return f"{self.series}.{self.patch}"
+
     def __str__(self) -> str:
-        return self.raw or f"{self.series}.{self.patch}"
+        return self.raw or self.release
 
     def has(self, feature: str) -> bool:
         """Say whether this release has a feature of FEATURES; an unlisted name raises KeyError."""

