@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -29,7 +30,12 @@ def reference_server(arguments: Sequence[str], journal: Path) -> Iterator[tuple[
     Raises:
         HarnessError: it does not start, with its own words.
     """
-    command = [sys.executable, "-m", "proxyspec_server", "--listen", "127.0.0.1:0", "--log", str(journal), *arguments]
+    from proxyspec_haproxy.engines import leash
+
+    # On a leash, it ends with the thread that entered the context: not even a SIGKILL of ours leaves it behind.
+    held = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())] if sys.platform == "linux" else []
+    server = [sys.executable, "-m", "proxyspec_server", "--listen", "127.0.0.1:0", "--log", str(journal), *arguments]
+    command = [*held, *server]
     # A session of its own, so that Ctrl-C reaches us alone and the order of stopping is ours.
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
