@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from proxyspec.errors import UsageError
 from proxyspec.model import Target, View
-from proxyspec.witness import LogWitness, MailWitness, ReplyWitness, Witness, witness_of
+from proxyspec.oracles.log import LogWitness
+from proxyspec.oracles.received import MailWitness
+from proxyspec.oracles.reply import ReplyWitness
+from proxyspec.witness import Witness, witness_of
 
 TARGET = Target(host="127.0.0.1", port=25)
 ONE, TWO = "a1.probe.test", "b2.probe.test"

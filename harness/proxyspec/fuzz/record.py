@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from proxyspec.casefile import CaseEntry, CaseFile, entry_of
 from proxyspec.errors import ExitCode
-from proxyspec.fuzz.casefile import CaseEntry, CaseFile, entry_of
 from proxyspec.fuzz.frames import Frame
 from proxyspec.fuzz.rules import Class
 from proxyspec.fuzz.search import Finding, Results, Search

@@ -298,7 +298,9 @@ def _local(header: bytes, family: int, *, undefined: bool, checksums: bool) -> E
     if not seals:
         return _open(found, "LOCAL with TLVs that do not add up") if None in readings[-1] else found
     if len(readings) == 1 and None not in readings[0] and len(seals) == 1 and len(seals[0].value) == 4:
-        return _sealed(found, header, seals[0], checksums=checksums)
+        sealed = _sealed(found, header, seals[0], checksums=checksums)
+        # Section 2.2 has LOCAL accepted and its block discarded, section 2.2.3 has a wrong checksum end the connection.
+        return sealed if sealed == found else _open(found, "LOCAL with a wrong CRC32C")
     return _open(found, "LOCAL with bytes that may be read as a checksum")
 
 

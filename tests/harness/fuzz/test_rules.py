@@ -157,6 +157,13 @@ def test_a_checksum_does_not_count_where_none_is_supported() -> None:
     assert classify(local([crc32c(0)]), BOTH, checksums=False).verdict is Class.ACCEPT
 
 
+def test_a_wrong_checksum_of_local_is_open_since_the_text_says_both() -> None:
+    found = classify(local([crc32c(0)]), BOTH)
+    assert found.verdict is Class.EITHER
+    assert found.real
+    assert not found.addresses
+
+
 def one_segment(case: Case) -> bool:
     plain = len(case.steps) == 1 and isinstance(case.steps[0], Send)
     return plain and case.source is Source.TRUSTED and case.via is Via.DIRECT and case.versions <= BOTH

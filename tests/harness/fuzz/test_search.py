@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from proxyspec.fuzz.rules import Class, classify
 from proxyspec.fuzz.search import Finding, Listener, Search, search
 from proxyspec.fuzz.trials import Prober, SettlingWire, case_of
 from proxyspec.layers.authoring import v1, v2
+from proxyspec.malform import malformed
 from proxyspec.model import Accept, OutcomeKind, Target
 from proxyspec.oracle import ehlo_oracle
 from proxyspec.records import ConformanceRun, load_run
@@ -97,8 +98,10 @@ def test_a_defect_is_found_made_small_and_confirmed(
     assert len(results.findings) == len(collector.found)
     assert min(len(found.trial.data) for found in matching) <= most
     for found in matching:
-        # Fewest malformations come first: without one that cuts, a frame is as long as the valid one it began as.
-        assert len(found.trial.data) <= max(len(found.found.data), len(found.found.base))
+        # Fewest malformations come first: without one that cuts, a frame is as long as the others make it.
+        base, chain = found.found.base, found.found.chain
+        sizes = [len(base), len(found.found.data), *(len(malformed(base, one)) for one in chain)]
+        assert len(found.trial.data) <= max(sizes)
         assert classify(found.trial.data, BOTH) == found.trial.expectation
         assert found.trial.contradicts
         assert found.alike >= 1
@@ -210,7 +213,8 @@ def test_an_interrupted_search_keeps_what_it_found(tmp_path: Path) -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             events = out / "events.ndjson"
             while process.poll() is None and (not events.exists() or '"finding"' not in events.read_text()):
-                pass
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.05)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=30)
     assert process.returncode == ExitCode.INTERRUPTED
@@ -255,3 +259,35 @@ def test_an_address_that_is_the_peers_own_cannot_be_told_apart() -> None:
         Accept(OutcomeKind.ACCEPTED_PROXIED, "192.0.2.7"),
         Accept(OutcomeKind.ACCEPTED_REAL, "192.0.2.7"),
     }
+
+
+def fuzzed(tmp_path: Path, *arguments: str) -> FuzzRun:
+    out = tmp_path / "fuzz"
+    ended = proxyspec("fuzz", *arguments, "--frames", "200", "--seed", "declared", "--out", str(out))
+    run = FuzzRun.model_validate_json((out / "fuzz.json").read_text())
+    assert ended.returncode == run.exit_code, ended.stdout + ended.stderr
+    assert run.frames > 150
+    return run
+
+
+def test_a_server_of_one_version_is_searched_by_what_it_declares(tmp_path: Path) -> None:
+    arguments = ["--trust", "127.0.0.1", "--header-timeout", str(DEADLINE), "--profile", "haraka"]
+    deadline = ("--header-timeout", str(DEADLINE))
+    with reference_server(arguments, tmp_path / "journal.ndjson") as (host, port):
+        url = f"smtp://{host}:{port}"
+        assert fuzzed(tmp_path / "one", url, "--versions", "1", *deadline).exit_code == ExitCode.OK
+        undeclared = fuzzed(tmp_path / "both", url, *deadline)
+    assert undeclared.exit_code in (ExitCode.FAILED, ExitCode.UNJUDGEABLE), "what it lacks was not noticed"
+
+
+def test_a_profile_and_its_capabilities_are_taken_at_their_word(tmp_path: Path) -> None:
+    profile = tmp_path / "target.toml"
+    with server(tmp_path, "crc32c-ignored") as target:
+        lines = [f'url = "{target.url}"', f"header_timeout = {DEADLINE}", "versions = [2]"]
+        profile.write_text("\n".join(["[target]", *lines]))
+        run = fuzzed(tmp_path / "supported", str(profile))
+        assert run.exit_code == ExitCode.FAILED
+        assert {found.section for found in run.findings} == {"2.2.3"}
+        assert fuzzed(tmp_path / "flag", str(profile), "--capabilities", "no-crc32c").exit_code == ExitCode.OK
+        profile.write_text("\n".join(["[target]", *lines, 'capabilities = ["no-crc32c"]']))
+        assert fuzzed(tmp_path / "profile", str(profile)).exit_code == ExitCode.OK

@@ -1,0 +1,36 @@
+"""Patterns of the user's own, over lines that name an address."""
+
+from __future__ import annotations
+
+import re
+
+from proxyspec.errors import UsageError
+from proxyspec.oracles._base import Sighting, view_of
+
+__all__ = ["TOKEN", "find", "pattern_of"]
+
+#: The EHLO name of a session of ours.
+TOKEN = re.compile(r"[0-9a-z-]+\.probe\.test")
+
+
+def pattern_of(text: str) -> re.Pattern[str]:
+    """Compile the profile's `oracle_pattern`.
+
+    Raises:
+        UsageError: it is no regular expression, or has no group `address`.
+    """
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise UsageError(f"oracle_pattern {text!r} is no regular expression: {error}") from error
+    if "address" not in pattern.groupindex:
+        example = r"from \S*\[(?P<address>[^]]+)\]"
+        raise UsageError(f"oracle_pattern {text!r} has no group 'address'; write for instance '{example}'")
+    return pattern
+
+
+def find(pattern: re.Pattern[str], line: str) -> Sighting | None:
+    """Return the address that the pattern finds in `line`, or None."""
+    match = pattern.search(line)
+    view = view_of(match["address"]) if match is not None and match["address"] is not None else None
+    return Sighting(line.encode(errors="replace"), view) if view is not None else None

@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of the reference server: `python -m tests.fuzzing --help`."""
