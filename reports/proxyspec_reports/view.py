@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxyspec.records import ConformanceRun, LoadRun, Run
+from proxyspec.records.checks import ChecksRun
+from proxyspec.records.haproxy_file import HAProxyFileRun
+from proxyspec.records.mutants import MutantsRun
 from proxyspec.records.traffic import TrafficRun
 from proxyspec.records.sender import SenderRun
 from proxyspec_reports.answer import Answer, answers
 from proxyspec_reports.attachment import Attachment
 from proxyspec_reports.changes import Changed, LoadComparison, changes, load_comparisons
+from proxyspec_reports.checks import checks_view
 from proxyspec_reports.conformance import PROBLEMS, Room, conformance_view
 from proxyspec_reports.facts import RunFacts
+from proxyspec_reports.haproxy_file import haproxy_file_view
 from proxyspec_reports.hexdump import Annotate, no_annotation
 from proxyspec_reports.load import load_view
 from proxyspec_reports.matrix import Matrix, matrix
+from proxyspec_reports.mutants import mutants_view
 from proxyspec_reports.scenario import scenario_view
 from proxyspec_reports.traffic import traffic_view
 from proxyspec_reports.sender import sender_view
@@ -122,7 +128,13 @@ def _section(run: Run, anchor: str, annotate: Annotate, room: Room) -> Section:
             return load_view(run, anchor)
         case TrafficRun():
             return traffic_view(run, anchor)
+        case ChecksRun():
+            return checks_view(run, anchor, annotate)
+        case MutantsRun():
+            return mutants_view(run, anchor)
         case SenderRun():
             return sender_view(run, anchor, annotate)
+        case HAProxyFileRun():
+            return haproxy_file_view(run, anchor)
         case _:
             return scenario_view(run, anchor)

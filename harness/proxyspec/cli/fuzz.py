@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from proxyspec.cli.options import AllowOption, OutOption, TargetArgument, TimeoutOption, TrustedOption
+from proxyspec.cli.target import declared_target
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Target
 
@@ -20,6 +21,8 @@ __all__ = ["fuzz"]
 
 #: Connections at once that a listen queue and a descriptor limit of 1024 bear.
 MOST_PARALLEL = 512
+#: Oracles that a search can wait for, frame by frame.
+ORACLES_AT_HAND = ("auto", "ehlo", "none")
 #: The longest search, in seconds.
 LONGEST = 24 * 3600.0
 
@@ -37,6 +40,7 @@ def _search(
     from proxyspec.model import Source
     from proxyspec.oracle import ORACLES
     from proxyspec.rundir import RunDirectory
+    from proxyspec.targets import flags_of
 
     plan = Search(target, seed, seconds, frames, parallel)
     console = Console()
@@ -58,7 +62,7 @@ def _search(
             print("proxyspec: interrupted; what was found so far is kept", file=sys.stderr)
         console.print(f"{duration:.1f} s, record: {path}", highlight=False, markup=False, soft_wrap=True)
         for found in run.findings[:5]:
-            again = f"proxyspec fuzz {target.url} --replay {out.path / found.file}"
+            again = f"proxyspec fuzz {flags_of(target)} --replay {out.path / found.file}"
             console.print(f"again: {again}", highlight=False, markup=False, soft_wrap=True)
     return ExitCode(run.exit_code)
 
@@ -66,11 +70,12 @@ def _search(
 def _replay(target: Target, out_dir: Path | None, files: list[Path]) -> ExitCode:
     from rich.console import Console
 
+    from proxyspec.casefile import catalogue_from
     from proxyspec.conformance import conformance, direct_roads
     from proxyspec.console import RunConsole, print_run
-    from proxyspec.fuzz.casefile import catalogue_from
     from proxyspec.rundir import RunDirectory
     from proxyspec.scheduler import Roads
+    from proxyspec.targets import flags_of
 
     catalogue = catalogue_from(files)
     console = Console()
@@ -85,7 +90,7 @@ def _replay(target: Target, out_dir: Path | None, files: list[Path]) -> ExitCode
                 Roads(direct_roads(target), {}),
                 out,
                 listener,
-                reproduce=lambda case: f"proxyspec fuzz {target.url} --replay {' --replay '.join(shown)}",
+                reproduce=lambda case: f"proxyspec fuzz {flags_of(target)} --replay {' --replay '.join(shown)}",
             )
         print_run(console, run)
         where = out.path / "run.json"
@@ -112,13 +117,17 @@ def fuzz(
     oracle: Annotated[
         str, typer.Option(help="What shows the address the server believes: ehlo (its EHLO reply), none, auto.")
     ] = "auto",
+    capabilities: Annotated[
+        str, typer.Option(metavar="NAME,…", help="What the server has, or has not with no-: no-crc32c.")
+    ] = "",
     allow_target: AllowOption = None,
 ) -> int:
     """Search for headers that a server treats as no reading of the text allows.
 
     Frames are valid headers bent by chains of malformations. Each has a class (must be served with its address, must
     be refused, either); what contradicts it is made small, confirmed twice between two accepted controls, and
-    saved as a case file below DIR/findings/. What a search finds stays on this machine.
+    saved as a case file below DIR/findings/. What a search finds stays on this machine. TARGET may also be a target
+    profile, as for `proxyspec run`: --versions and --capabilities say in flags what it declares.
 
     Exit codes: 0 nothing found, 1 findings, 2 usage, 3 the target cannot be judged or died, 4 the harness failed,
     5 nothing was sent, 130 interrupted.
@@ -129,25 +138,24 @@ def fuzz(
 
       proxyspec fuzz smtp://127.0.0.1:2525 --replay reports/out/fuzz-.../findings/001-....json
     """
-    from proxyspec.cli.run import versions_of
     from proxyspec.load.options import parse_duration
-    from proxyspec.targets import make_target
 
-    if oracle not in ("auto", "ehlo", "none"):
-        raise UsageError(f"--oracle {oracle!r} is of no use here: one of auto, ehlo, none")
     if not 1 <= parallel <= MOST_PARALLEL:
         raise UsageError(f"--parallel {parallel} is out of range: 1 to {MOST_PARALLEL} connections at once")
     seconds = parse_duration(time)
     if not 0 < seconds <= LONGEST:
         raise UsageError(f"--time {time!r} is out of range: more than 0 and at most {LONGEST:g} seconds")
-    made = make_target(
+    made = declared_target(
         target,
-        allowed=allow_target or (),
         header_timeout=header_timeout,
-        trusted_source=trusted,
-        versions=versions_of(versions),
+        trusted=trusted,
+        versions=versions,
         oracle=oracle,
+        capabilities=capabilities,
+        allow=allow_target,
     )
+    if made.oracle not in ORACLES_AT_HAND and not replay:
+        raise UsageError(f"the oracle {made.oracle!r} is of no use to a search: say --oracle ehlo, or none")
     if replay:
         return _replay(made, out, replay)
     return _search(made, out, secrets.token_hex(4) if seed is None else seed, seconds, frames, parallel)

@@ -66,8 +66,11 @@ def list_cases(
     requirements: Annotated[
         bool, typer.Option("--requirements", help="The rules themselves, with the number of cases that test each.")
     ] = False,
+    oracles: Annotated[
+        bool, typer.Option("--oracles", help="What can show the address a server believes, and what that needs.")
+    ] = False,
 ) -> None:
-    """List the cases of the catalogue, or the requirements they test.
+    """List the cases of the catalogue, the requirements they test, or the oracles that show addresses.
 
     Examples:
 
@@ -77,6 +80,9 @@ def list_cases(
 
       proxyspec list --format json 'v1/port/*'
     """
+    if oracles:
+        _list_oracles(output)
+        return
     from proxyspec.selection import select
     from proxyspec_scenarios import catalogue
 
@@ -98,6 +104,23 @@ def list_cases(
     console = _console()
     console.print(table, markup=False, highlight=False)
     console.print(f"{len(cases)} cases", highlight=False)
+
+
+def _list_oracles(output: Format) -> None:
+    from rich.table import Table
+
+    from proxyspec.oracles import REGISTRY
+
+    if output is Format.JSON:
+        print(json.dumps([{"name": name, "reads": kind.reads, "needs": kind.needs} for name, kind in REGISTRY.items()]))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("oracle", "needs"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("reads", overflow="fold")
+    for name, kind in REGISTRY.items():
+        table.add_row(name, ", ".join(kind.needs) or "·", kind.reads)
+    _console().print(table, markup=False, highlight=False)
 
 
 def _list_requirements(cases: tuple[Case, ...], output: Format) -> None:
@@ -206,8 +229,24 @@ def explain(case_id: Annotated[str, typer.Argument(metavar="CASE", help="A case'
             print(f"    {part.offset:5}+{part.length:<5} {part.path:24} {part.value[:60]:30} {part.meaning}")
 
 
-def schema() -> None:
-    """Print the JSON Schema of run.json."""
-    from proxyspec.records import run_schema
+class Described(enum.StrEnum):
+    """Files of ours that have a JSON Schema."""
 
-    print(run_schema(), end="")
+    RUN = "run"
+    CASES = "cases"
+
+
+def schema(
+    what: Annotated[
+        Described, typer.Argument(metavar="run|cases", help="run.json, or the files --case-file takes.")
+    ] = Described.RUN,
+) -> None:
+    """Print the JSON Schema of run.json, or of case files."""
+    if what is Described.CASES:
+        from proxyspec.casefile import case_file_schema
+
+        print(case_file_schema(), end="")
+    else:
+        from proxyspec.records import run_schema
+
+        print(run_schema(), end="")

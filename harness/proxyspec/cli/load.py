@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxyspec.cli.options import AllowOption, OutOption, TimeoutOption, TrustedOption
+from proxyspec.cli.options import AllowOption, HAProxyOption, OutOption, TimeoutOption, TrustedOption
 from proxyspec.errors import ExitCode, UsageError
-from proxyspec.load.options import HeaderKind, LoadOptions, parse_duration
-from proxyspec.model import Target
+from proxyspec.load.options import HeaderKind, LoadOptions, Tls, parse_duration
+from proxyspec.model import Target, Via
 
 if TYPE_CHECKING:
     from proxyspec.load.profiles import ProfileFile
+    from proxyspec.load.runner import Front
+    from proxyspec.rundir import RunDirectory
 
 __all__ = ["load", "load_target"]
 
@@ -40,11 +44,36 @@ def _print_profiles() -> None:
         print(f"{profile.name:{width}}  {profile.summary}")
 
 
-def load_target(target: Target, out_dir: Path | None, options: LoadOptions) -> tuple[int, Path]:
+#: Roads through HAProxy, in the words of `run`.
+_ROADS = (Via.RELAY_V1, Via.RELAY_V2, Via.CHAIN_V1, Via.CHAIN_V2)
+
+
+@contextlib.contextmanager
+def _front(target: Target, haproxy: str | None, via: Via, out: RunDirectory) -> Iterator[Front | None]:
+    if haproxy is None:
+        yield None
+        return
+    from proxyspec.front import behind_haproxy
+    from proxyspec.load.runner import Front
+
+    with behind_haproxy(target, haproxy, out) as (roads, record):
+        yield Front(via, roads.via[via], record)
+
+
+def load_target(
+    target: Target,
+    out_dir: Path | None,
+    options: LoadOptions,
+    *,
+    haproxy: str | None = None,
+    via: Via = Via.RELAY_V2,
+) -> tuple[int, Path]:
     """Load `target`, show it, and return the exit code and the run directory.
 
+    With `haproxy`, an engine's name, the load goes through an HAProxy by the road `via`.
+
     Raises:
-        UsageError: the profile or an expectation is none, or the run directory is in use.
+        UsageError: the profile or an expectation is none, HAProxy does not start, or the run directory is in use.
         HarnessError: Locust fails.
     """
     from rich.console import Console
@@ -60,8 +89,15 @@ def load_target(target: Target, out_dir: Path | None, options: LoadOptions) -> t
     console = Console()
     with RunDirectory.create("load", out_dir) as out:
         console.print(f"profile {profile.name} against {target.url}", style="dim", highlight=False, markup=False)
-        with LoadConsole(console) as listener:
-            run = run_load(target, profile.path, options, out, listener)
+        with _front(target, haproxy, via, out) as front, LoadConsole(console) as listener:
+            if front is not None:
+                console.print(
+                    f"through HAProxy {front.record.version} ({front.record.why}), {via.value}",
+                    style="dim",
+                    highlight=False,
+                    markup=False,
+                )
+            run = run_load(target, profile.path, options, out, listener, front=front)
         print_load(console, run, listener.reason)
         if run.status == "interrupted":
             print("proxyspec: interrupted; what was measured so far is kept", file=sys.stderr)
@@ -85,6 +121,18 @@ def load(
         HeaderKind | None, typer.Option(help="What each connection begins with; by default the profile's own, v2.")
     ] = None,
     message_size: Annotated[int | None, typer.Option(metavar="BYTES", help="Size of each message.")] = None,
+    message_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file that holds the message, in place of a made one.")
+    ] = None,
+    messages: Annotated[int | None, typer.Option(metavar="N", help="Messages on each connection.")] = None,
+    tls: Annotated[Tls | None, typer.Option(help="Encrypt sessions: after EHLO, or from the first byte.")] = None,
+    auth: Annotated[
+        str | None, typer.Option(metavar="MECHANISM:USER:PASSWORD", help="Authenticate: plain:… or login:….")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS|CIDR", help="Local addresses to connect from by turns; may be repeated."),
+    ] = None,
     sender: Annotated[str | None, typer.Option(metavar="MAILBOX", help="Mailbox in MAIL FROM.")] = None,
     recipient: Annotated[str | None, typer.Option(metavar="MAILBOX", help="Mailbox in RCPT TO.")] = None,
     expect: Annotated[
@@ -95,11 +143,25 @@ def load(
             "measure; may be repeated.",
         ),
     ] = None,
+    processes: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that share the load; by default one.")
+    ] = None,
+    haproxy: HAProxyOption = None,
+    via: Annotated[
+        Via, typer.Option(help="With --haproxy: relay-… takes plain SMTP, chain-… a header; v1 or v2 to the target.")
+    ] = Via.RELAY_V2,
+    server_metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="/metrics.json of the reference server: what it counted is held against what was sent."
+        ),
+    ] = None,
     out: OutOption = None,
     header_timeout: TimeoutOption = 30.0,
     trusted: TrustedOption = None,
     allow_target: AllowOption = None,
     *,
+    pipelining: Annotated[bool | None, typer.Option("--pipelining", help="Send commands in groups (RFC 2920).")] = None,
     list_profiles: Annotated[bool, typer.Option("--list", help="List the profiles and leave.")] = False,
 ) -> int:
     """Drive a server with SMTP sessions and judge how it bears them.
@@ -129,11 +191,21 @@ def load(
         message_size=message_size,
         sender=sender,
         recipient=recipient,
+        tls=tls,
+        pipelining=pipelining,
+        messages=messages,
+        message_file=message_file,
+        auth=auth,
+        sources=tuple(source or ()),
+        processes=processes,
+        server_metrics=server_metrics,
         expect=tuple(expect or ()),
         allowed=tuple(allow_target or ()),
     )
     made = make_target(
         target, allowed=options.allowed, header_timeout=header_timeout, trusted_source=trusted, oracle="none"
     )
-    code, _ = load_target(made, out, options)
+    if via not in _ROADS:
+        raise UsageError(f"--via {via.value}: one of {', '.join(_ROADS)}")
+    code, _ = load_target(made, out, options, haproxy=haproxy, via=via)
     return ExitCode(code)

@@ -28,6 +28,7 @@ from proxyspec.cli import (
     report,
     run,
     send,
+    sender,
     serve,
     tcp,
 )
@@ -72,6 +73,7 @@ app.command("judge")(judge.judge)
 app.command("replay")(replay.replay)
 app.command("diff")(diff.diff)
 app.command("send")(send.send)
+app.command("sender")(sender.sender)
 app.command("decode")(decode.decode)
 app.command("demo")(demo.demo)
 app.command(

@@ -2,96 +2,218 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from typing import Annotated
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from proxyspec.cli.options import OutOption
 from proxyspec.errors import ExitCode, UsageError
+from proxyspec.model import Verdict, Via
+from proxyspec.records import MutantRecord, MutantsRun
 
-__all__ = ["mutants"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from proxyspec.mutants import Mutant
+
+__all__ = ["all_mutants", "mutants"]
 
 #: Rows of the table of weakest cases.
 WEAKEST = 12
+#: Mutants at once for each core: most of the time each of them waits for its deadline.
+PER_CORE = 3
+
+
+def all_mutants() -> list[Mutant]:
+    """Return every seeded defect, then every server that is sound in its own way."""
+    from proxyspec.mutants import Kind, Mutant
+    from proxyspec.targets import capabilities_of
+    from proxyspec_scenarios.mutants import PROFILES
+    from proxyspec_server.defects import DEFECTS, VARIATIONS
+
+    found = [
+        Mutant(
+            name=defect.name,
+            description=defect.sentence,
+            origin=defect.origin,
+            arguments=("--defect", defect.name, *defect.options),
+            killed_by=defect.killed_by,
+            unseen=defect.unseen,
+            spreads=defect.spreads,
+        )
+        for defect in DEFECTS.values()
+    ]
+    found.append(
+        Mutant(
+            name="sound-again",
+            description="The reference server as it is, while others run.",
+            origin="nothing about it differs",
+            arguments=(),
+            kind=Kind.VARIATION,
+        )
+    )
+    found += [
+        Mutant(
+            name=f"profile-{profile.name}",
+            description=f"The profile {profile.name}.",
+            origin=profile.grounds,
+            arguments=("--profile", profile.name),
+            kind=Kind.VARIATION,
+            versions=profile.versions,
+            lacks=capabilities_of([f"no-{word}" for word in profile.lacks])[1],
+            warned=profile.warned,
+        )
+        for profile in PROFILES
+    ]
+    found += [
+        Mutant(
+            name=variation.name,
+            description=variation.sentence,
+            origin=variation.grounds,
+            arguments=("--variation", variation.name),
+            kind=Kind.VARIATION,
+            versions=variation.versions,
+            lacks=capabilities_of([f"no-{word}" for word in variation.lacks])[1],
+        )
+        for variation in VARIATIONS.values()
+    ]
+    return found
+
+
+def _chosen(names: Sequence[str]) -> list[Mutant]:
+    known = all_mutants()
+    for name in names:
+        if name not in {mutant.name for mutant in known}:
+            raise UsageError(
+                f"--defect {name!r} is none; `proxyspec serve --list-defects` and `--list-variations` show them all"
+            )
+    return [mutant for mutant in known if not names or mutant.name in names]
 
 
 def mutants(
     defect: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only these defects; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only these defects or variations; may be repeated.")
     ] = None,
     case: Annotated[
         list[str] | None, typer.Option("--case", metavar="ID|PREFIX|GLOB", help="Only these cases; may be repeated.")
     ] = None,
     parallel: Annotated[
-        int, typer.Option(min=1, max=64, metavar="N", help="Mutants at once; by default three a core.")
-    ] = 3 * (os.cpu_count() or 1),
-    header_timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Header deadline of every server.")] = 3.0,
+        int, typer.Option(min=1, max=64, metavar="N", help=f"Mutants at once; by default {PER_CORE} a core.")
+    ] = PER_CORE * (os.cpu_count() or 1),
+    header_timeout: Annotated[
+        float, typer.Option(min=3.0, max=60.0, metavar="SECONDS", help="Header deadline of every server.")
+    ] = 3.0,
     out: OutOption = None,
 ) -> int:
     """Run the suite against every seeded defect of the reference server and show who killed whom.
 
-    Exit codes: 0 the healthy server passes and every defect is killed, 1 not so, 2 usage, 4 the harness failed,
-    130 interrupted.
+    Beside the defects run variations, which differ within what the text allows: no case may flag them. Every defect
+    has to be killed by a case, and every case has to kill a defect.
+
+    Exit codes: 0 all that is so, 1 not so, 2 usage, 4 the harness failed, 130 interrupted.
     """
     from rich.console import Console
     from rich.progress import Progress
+
+    from proxyspec.conformance import environment
+    from proxyspec.mutants import Bench, kill_matrix
+    from proxyspec.rundir import RunDirectory
+    from proxyspec.selection import Selection, select
+    from proxyspec_scenarios import catalogue
+    from proxyspec_scenarios.mutants import IDLE
+    from proxyspec_server.command import main as serve
+
+    chosen = _chosen(defect or ())
+    known = catalogue()
+    cases = tuple(each for each in select(known.cases, Selection(patterns=tuple(case or ()))) if each.via is Via.DIRECT)
+    if not cases:
+        raise UsageError("no case is left: those that need HAProxy or packets of their own do not take part")
+    console = Console()
+    started, clock = datetime.now(UTC), time.monotonic()
+    with RunDirectory.create("mutants", out) as directory, tempfile.TemporaryDirectory(prefix="proxyspec-") as folder:
+        # No thread refreshes it: what forks must have none.
+        with Progress(console=console, disable=not console.is_terminal, transient=True, auto_refresh=False) as progress:
+            task = progress.add_task("sound server", total=len(chosen) + 1)
+
+            def report(record: MutantRecord) -> None:
+                directory.event("mutant-judged", record)
+                progress.update(task, advance=1, description=record.id, refresh=True)
+                if record.verdict in (Verdict.FAIL, Verdict.ERROR):
+                    _complain(console, record.state, f"{record.id}: {record.title} {record.reason}")
+
+            bench = Bench(
+                serve=serve,
+                catalogue=known,
+                cases=known.with_controls(cases),
+                folder=Path(folder),
+                header_timeout=header_timeout,
+            )
+            matrix = kill_matrix(bench, chosen, report, parallel=parallel, reasons=IDLE, whole=not defect and not case)
+        run = MutantsRun(
+            id=directory.id,
+            started=started,
+            duration=round(time.monotonic() - clock, 3),
+            status="interrupted" if matrix.interrupted else "complete",
+            command=sys.argv[1:],
+            environment=environment(None),
+            exit_code=_exit_code(matrix.verdicts, interrupted=matrix.interrupted),
+            subject=f"The suite on {len(matrix.mutants)} of {len(chosen) + 1} servers",
+            header_timeout=header_timeout,
+            parallel=parallel,
+            whole=not defect and not case,
+            mutants=list(matrix.mutants),
+            cases=list(matrix.cases),
+        )
+        path = directory.record(run)
+        _show(console, run)
+        console.print(f"{run.duration:.0f} s, run record: {path}", highlight=False, markup=False, soft_wrap=True)
+    return run.exit_code
+
+
+def _exit_code(verdicts: Sequence[Verdict], *, interrupted: bool) -> ExitCode:
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    if Verdict.ERROR in verdicts:
+        return ExitCode.HARNESS
+    return ExitCode.FAILED if Verdict.FAIL in verdicts else ExitCode.OK
+
+
+def _complain(console: Console, what: str, text: str) -> None:
+    console.print(f"{what.upper():9} {text}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show(console: Console, run: MutantsRun) -> None:
     from rich.table import Table
 
-    from proxyspec.mutants import KillMatrix, MutantResult, kill_matrix, seeded_defects
-    from proxyspec.rundir import RunDirectory
-
-    seeded = seeded_defects()
-    if defect:
-        names = {mutant.name for mutant in seeded}
-        for name in defect:
-            if name not in names:
-                raise UsageError(f"--defect {name!r} is none; `proxyspec serve --list-defects` shows them all")
-        seeded = [mutant for mutant in seeded if mutant.name in defect]
-    console = Console()
-
-    def show(matrix: KillMatrix) -> None:
-        kills = matrix.kills
-        weakest = sorted(kills, key=lambda name: (kills[name], name))[:WEAKEST]
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("defects a case killed", justify="right")
-        table.add_column("weakest cases")
-        for name in weakest:
-            table.add_row(str(kills[name]), name)
-        console.print(table)
-        killed = sum(mutant.state == "killed" for mutant in matrix.mutants)
-        busy = len(matrix.cases) - len(matrix.idle_cases)
-        console.print(
-            f"\n{killed} of {len(matrix.mutants)} defects killed by {len(matrix.cases)} cases, of which {busy} kill at "
-            f"least one; the healthy server {matrix.healthy}",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-    with RunDirectory.create("mutants", out) as directory:
-        progress = Progress(console=console, disable=not console.is_terminal, transient=True)
-        with progress:
-            task = progress.add_task("healthy server, then mutants", total=len(seeded))
-
-            def report(result: MutantResult) -> None:
-                directory.event("mutant-judged", result)
-                progress.update(task, advance=1, description=result.name)
-                if result.state != "killed":
-                    text = f"{result.state.upper():9} {result.name}: {result.description} {result.note}".rstrip()
-                    console.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
-
-            matrix = asyncio.run(
-                kill_matrix(
-                    seeded,
-                    directory.path / "runs",
-                    report,
-                    header_timeout=header_timeout,
-                    parallel=parallel,
-                    patterns=case or (),
-                )
-            )
-        path = directory.write("mutants.json", matrix.model_dump_json(indent=1) + "\n")
-        show(matrix)
-        console.print(f"kill matrix: {path}", highlight=False, markup=False, soft_wrap=True)
-    return ExitCode.OK if matrix.healthy == "passes" and not matrix.survivors else ExitCode.FAILED
+    for case in run.cases:
+        if case.verdict is Verdict.FAIL:
+            _complain(console, "idle", f"{case.id}: {case.reason}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("kills", justify="right")
+    table.add_column("weakest cases")
+    table.add_column("narrowest defect (its killers)")
+    for case in [case for case in run.cases if case.verdict is Verdict.PASS][:WEAKEST]:
+        table.add_row(str(case.kills), case.id, f"{case.narrowest} ({case.narrowest_killers})")
+    console.print(table)
+    states = [mutant.state for mutant in run.mutants if mutant.kind == "defect"]
+    sound = [mutant.state for mutant in run.mutants if mutant.kind != "defect"]
+    kills = sum(len(mutant.killers) for mutant in run.mutants if mutant.kind == "defect")
+    busy = sum(case.kills > 0 for case in run.cases)
+    seconds = sum(mutant.seconds for mutant in run.mutants)
+    console.print(
+        f"\n{states.count('killed')} of {len(states)} defects killed ({states.count('unseen')} beyond any case, with "
+        f"the reason stated), {kills} kills; {busy} of {len(run.cases)} cases kill at least one; "
+        f"{sound.count('passed')} of {len(sound)} sound servers pass; {seconds / max(1, len(run.mutants)):.1f} s of "
+        "processor time each",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if run.status == "interrupted":
+        print("proxyspec: interrupted; what was judged so far is kept", file=sys.stderr)

@@ -36,6 +36,15 @@ HAProxyOption = Annotated[
         help="Put HAProxy in front: auto, docker, docker:3.2, docker:IMAGE, binary, binary:/PATH.",
     ),
 ]
+HAProxiesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--haproxy",
+        metavar="ENGINE",
+        help="Which HAProxy: auto, docker, docker:3.2, docker:IMAGE, binary, binary:/PATH, matrix (all that are here); "
+        "may be repeated.",
+    ),
+]
 TemplatesOption = Annotated[
     Path | None,
     typer.Option("--haproxy-templates", metavar="DIR", help="Folder of templates that go before the built-in ones."),

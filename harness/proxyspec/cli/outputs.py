@@ -122,14 +122,14 @@ class Outputs:
             if Path(path).is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
                 raise UsageError(f"--{form} {path} cannot be written: name a file in a directory that is yours")
 
-    def write(self, run: ConformanceRun) -> None:
-        """Write everything that was asked for.
+    def write(self, *runs: ConformanceRun) -> None:
+        """Write everything that was asked for, with all of `runs` in it.
 
         Raises:
             UsageError: a file cannot be written.
         """
         for form, path in self.files.items():
-            text = render(form, [run])
+            text = render(form, runs)
             if path == AUTO:
                 _append_summary(text)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from proxyspec.cli.options import (
     AllowOption,
     BaselineOption,
     CaseOption,
-    HAProxyOption,
+    HAProxiesOption,
     LevelOption,
     NotOption,
     OutOption,
@@ -28,26 +29,19 @@ from proxyspec.cli.options import (
     selection_of,
 )
 from proxyspec.cli.outputs import Format, Outputs
-from proxyspec.errors import ExitCode, UsageError
+from proxyspec.cli.target import declared_target
+from proxyspec.errors import ExitCode
 from proxyspec.model import Case, Catalogue, Target, Via
 from proxyspec.selection import Selection
 
 if TYPE_CHECKING:
     from proxyspec.baseline import Expectations
+    from proxyspec.records import ConformanceRun
 
-__all__ = ["RunOptions", "expectations_of", "judge_target", "run", "versions_of"]
+__all__ = ["RunOptions", "expectations_of", "judge_target", "run", "run_target", "selected_cases"]
 
-
-def versions_of(text: str) -> frozenset[int]:
-    """Read `1`, `2` or `1,2`.
-
-    Raises:
-        UsageError: it is something else.
-    """
-    chosen = {"1": {1}, "2": {2}, "1,2": {1, 2}, "2,1": {1, 2}}.get(text.replace(" ", ""))
-    if chosen is None:
-        raise UsageError(f"--versions {text!r}: write 1, 2 or 1,2 (the header versions the target speaks)")
-    return frozenset(chosen)
+#: Names every HAProxy of this machine (see proxyspec_haproxy.MATRIX, whose import costs more than this whole module).
+_MATRIX = "matrix"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +56,10 @@ class RunOptions:
     outputs: Outputs = field(default_factory=Outputs)
     #: Reconstruct every connection as a capture file below `evidence/`.
     pcap: bool = False
+    #: Run the cases that go straight to the target, too, not only those through HAProxy.
+    straight: bool = True
+    #: Files of raw cases that are judged instead of the catalogue.
+    case_files: tuple[Path, ...] = ()
 
 
 def expectations_of(catalogue: Catalogue, baseline: Path | None, *, strict: bool) -> Expectations:
@@ -79,11 +77,49 @@ def expectations_of(catalogue: Catalogue, baseline: Path | None, *, strict: bool
     return Expectations(baseline=loaded, strict=strict)
 
 
-def judge_target(target: Target, out_dir: Path | None, options: RunOptions) -> tuple[int, Path]:
-    """Run the suite against `target`, show it, and return the exit code and the run directory.
+def _catalogue(case_files: tuple[Path, ...]) -> Catalogue:
+    """Return the cases of these files, or the project's own.
 
     Raises:
-        UsageError: the selection, the baseline or an output is wrong, or HAProxy cannot stand in front of the target.
+        UsageError: a file is no case file.
+    """
+    if case_files:
+        from proxyspec.casefile import catalogue_from
+
+        return catalogue_from(case_files)
+    from proxyspec_scenarios import catalogue
+
+    return catalogue()
+
+
+def selected_cases(options: RunOptions) -> tuple[Case, ...]:
+    """Return the cases that the options select, without their controls.
+
+    Raises:
+        UsageError: the selection or a case file is wrong.
+    """
+    from proxyspec.selection import select
+
+    return select(_catalogue(options.case_files).cases, options.selection)
+
+
+def judge_target(target: Target, out_dir: Path | None, options: RunOptions) -> tuple[int, Path]:
+    """Run the suite against `target`, show it, write the outputs, and return the exit code and the run directory.
+
+    Raises:
+        UsageError: the selection, a case file, the baseline or an output is wrong, or HAProxy cannot stand in front of
+            the target.
+    """
+    result, path = run_target(target, out_dir, options)
+    options.outputs.write(result)
+    return result.exit_code, path
+
+
+def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tuple[ConformanceRun, Path]:
+    """Run the suite against `target`, show it, and return the record and the run directory; writes no outputs.
+
+    Raises:
+        UsageError: as `judge_target`.
     """
     from rich.console import Console
 
@@ -92,16 +128,16 @@ def judge_target(target: Target, out_dir: Path | None, options: RunOptions) -> t
     from proxyspec.front import behind_haproxy
     from proxyspec.rundir import RunDirectory
     from proxyspec.scheduler import Roads
-    from proxyspec.selection import select
     from proxyspec.stream import Chorus, JsonLines
-    from proxyspec_scenarios import catalogue as load_catalogue
 
-    catalogue = load_catalogue()
+    catalogue = _catalogue(options.case_files)
     expectations = expectations_of(catalogue, options.baseline, strict=options.strict)
     options.outputs.check()
-    chosen, haproxy = select(catalogue.cases, options.selection), options.haproxy
+    chosen, haproxy = selected_cases(options), options.haproxy
     if haproxy is None and not (options.selection.patterns or options.selection.tags):
         chosen = tuple(case for case in chosen if case.via is Via.DIRECT)
+    if not options.straight:
+        chosen = tuple(case for case in chosen if case.via not in (Via.DIRECT, Via.PACKETS))
     cases = catalogue.with_controls(chosen)
     lines = JsonLines(sys.stdout) if options.outputs.ndjson else None
     console = Console(stderr=options.outputs.takes_stdout)
@@ -124,7 +160,7 @@ def judge_target(target: Target, out_dir: Path | None, options: RunOptions) -> t
                 shown if lines is None else Chorus([shown, lines]),
                 haproxy=record,
                 expectations=expectations,
-                reproduce=lambda case: _reproduce(case, target, haproxy),
+                reproduce=lambda case: _reproduce(case, target, options),
             )
         if options.pcap:
             from proxyspec.evidence import write_captures
@@ -137,28 +173,37 @@ def judge_target(target: Target, out_dir: Path | None, options: RunOptions) -> t
         console.print(f"{result.duration:.1f} s, run record: {where}", highlight=False, markup=False, soft_wrap=True)
         if lines is not None:
             lines.finished(result)
-        options.outputs.write(result)
-    return result.exit_code, out.path
+    return result, out.path
 
 
-def _reproduce(case: Case, target: Target, haproxy: str | None) -> str:
+def _reproduce(case: Case, target: Target, options: RunOptions) -> str:
     from proxyspec.targets import flags_of
 
     words = ["proxyspec", "run", flags_of(target), "--case", case.id]
-    if case.via is not Via.DIRECT and haproxy is not None:
-        words += ["--haproxy", haproxy]
+    for path in options.case_files:
+        words += ["--case-file", shlex.quote(str(path))]
+    if case.via is not Via.DIRECT and options.haproxy is not None:
+        words += ["--haproxy", options.haproxy]
     return " ".join(words)
 
 
 def run(
     target: TargetArgument,
     case: CaseOption = None,
+    case_file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--case-file",
+            metavar="FILE",
+            help="Judge by the raw cases of this file (docs/targets.md) instead of the catalogue; may be repeated.",
+        ),
+    ] = None,
     section: SectionOption = None,
     level: LevelOption = None,
     tag: TagOption = None,
     without: NotOption = None,
     out: OutOption = None,
-    haproxy: HAProxyOption = None,
+    haproxy: HAProxiesOption = None,
     haproxy_templates: TemplatesOption = None,
     header_timeout: TimeoutOption = 30.0,
     trusted: TrustedOption = None,
@@ -234,47 +279,29 @@ def run(
 
       proxyspec run smtp://127.0.0.1:2525 --haproxy docker:3.2
 
+      proxyspec run smtp://127.0.0.1:2525 --haproxy matrix
+
       proxyspec run smtp://127.0.0.1:2525 --case v1/port
+
+      proxyspec run smtp://127.0.0.1:2525 --case-file mine.toml
 
       proxyspec run smtp://127.0.0.1:2525 --level MUST --not waits --baseline known.toml --junit proxyspec.xml
     """
-    from proxyspec.oracle import ORACLES
-    from proxyspec.targets import load_target, make_target
-
-    if target.endswith(".toml"):
-        said: dict[str, object] = {
-            "header_timeout": header_timeout if header_timeout != 30 else None,
-            "trusted": trusted,
-            "untrusted": untrusted,
-            "versions": sorted(versions_of(versions)) if versions != "1,2" else None,
-            "oracle": oracle if oracle != "auto" else None,
-            "oracle_file": oracle_file and str(Path(oracle_file).absolute()),
-            "oracle_pattern": oracle_pattern,
-            "recipient": recipient,
-            "capabilities": capabilities.split(",") if capabilities else None,
-            "tls_port": tls_port,
-            "pid": pid,
-            "allow": allow_target or None,
-        }
-        profile = load_target(target, {key: value for key, value in said.items() if value is not None})
-    else:
-        profile = make_target(
-            target,
-            allowed=allow_target or (),
-            header_timeout=header_timeout,
-            trusted_source=trusted,
-            untrusted_source=untrusted,
-            versions=versions_of(versions),
-            oracle=oracle,
-            oracle_file=oracle_file,
-            oracle_pattern=oracle_pattern,
-            recipient=recipient,
-            capabilities=capabilities.split(","),
-            tls_port=tls_port,
-            pid=pid,
-        )
-    if profile.oracle not in ("auto", *ORACLES):
-        raise UsageError(f"the oracle {profile.oracle!r} is unknown: one of auto, {', '.join(ORACLES)}")
+    profile = declared_target(
+        target,
+        header_timeout=header_timeout,
+        trusted=trusted,
+        untrusted=untrusted,
+        versions=versions,
+        oracle=oracle,
+        oracle_file=oracle_file,
+        oracle_pattern=oracle_pattern,
+        recipient=recipient,
+        capabilities=capabilities,
+        tls_port=tls_port,
+        pid=pid,
+        allow=allow_target,
+    )
     files = {
         Format.JUNIT: junit,
         Format.TAP: tap,
@@ -282,14 +309,20 @@ def run(
         Format.JSON: json_file,
         Format.HTML: html,
     }
+    behind = list(dict.fromkeys(haproxy or ()))
     options = RunOptions(
         selection=selection_of(case, section, level, tag, without),
-        haproxy=haproxy,
+        haproxy=behind[0] if behind else None,
         templates=haproxy_templates,
         baseline=baseline,
         strict=strict,
         outputs=Outputs({form: path for form, path in files.items() if path is not None}, ndjson),
         pcap=pcap,
+        case_files=tuple(case_file or ()),
     )
+    if len(behind) > 1 or behind == [_MATRIX]:
+        from proxyspec.cli.fronts import judge_behind_each
+
+        return judge_behind_each(profile, out, options, behind)[0]
     code, _ = judge_target(profile, out, options)
     return ExitCode(code)

@@ -11,6 +11,7 @@ import typer
 
 from proxyspec.cli.fields import field_lines, printable
 from proxyspec.cli.options import AllowOption, TargetArgument, TimeoutOption, TrustedOption
+from proxyspec.cli.target import declared_target
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Case, Catalogue, EventKind, Level, Send, Source, Target, Transcript, Via
 
@@ -110,20 +111,11 @@ def send(
     """
     from proxyspec.judge import outcome_of
     from proxyspec.oracle import ORACLES
-    from proxyspec.targets import load_target, make_target
     from proxyspec_scenarios import catalogue
 
     case = _case(what, catalogue())
-    profile = (
-        load_target(target)
-        if target.endswith(".toml")
-        else make_target(
-            target,
-            allowed=allow_target or (),
-            header_timeout=header_timeout,
-            trusted_source=trusted,
-            untrusted_source=untrusted,
-        )
+    profile = declared_target(
+        target, header_timeout=header_timeout, trusted=trusted, untrusted=untrusted, allow=allow_target
     )
     source = "" if case.source is Source.TRUSTED else f", played by an {case.source} peer"
     print(f"{case.id}: {case.title} ({profile.url}{source})")

@@ -1,0 +1,105 @@
+"""`proxyspec haproxy check`: what in a haproxy.cfg will hurt an SMTP service."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from proxyspec.cli.haproxy.ownfile import (
+    FilesArgument,
+    FormatOptions,
+    HtmlOption,
+    JsonOption,
+    JunitOption,
+    MarkdownOption,
+    Rows,
+    Session,
+    engines,
+    finish,
+    folders_of,
+    header_deadline,
+    showing,
+    variables,
+)
+from proxyspec.cli.options import HAProxiesOption, OutOption, StrictOption
+from proxyspec.errors import UsageError
+
+__all__ = ["check", "server_versions"]
+
+
+def server_versions(text: str) -> frozenset[int]:
+    """Read `1`, `2` or `1,2`; raises UsageError for anything else."""
+    chosen = {"1": {1}, "2": {2}, "1,2": {1, 2}, "2,1": {1, 2}}.get(text.replace(" ", ""))
+    if chosen is None:
+        raise UsageError(f"--server-versions {text!r}: write 1, 2 or 1,2 (the header versions the mail servers read)")
+    return frozenset(chosen)
+
+
+def check(
+    files: FilesArgument,
+    haproxy: HAProxiesOption = None,
+    versions: Annotated[
+        str, typer.Option("--server-versions", metavar="1|2|1,2", help="Header versions the mail servers read.")
+    ] = "1,2",
+    header_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long the mail servers wait for a header.")
+    ] = 30.0,
+    container: Annotated[
+        bool, typer.Option("--container", help="HAProxy runs in a container, as the official image does.")
+    ] = False,
+    strict: StrictOption = False,
+    out: OutOption = None,
+    json_file: JsonOption = None,
+    html: HtmlOption = None,
+    junit: JunitOption = None,
+    markdown: MarkdownOption = None,
+) -> int:
+    """Say what in a haproxy.cfg will hurt an SMTP service behind it.
+
+    First every HAProxy named is asked with `haproxy -c`, on a copy: nothing is started, no name looked up. Then rules
+    look at checks, headers, timeouts, trust and limits. Each finding has its line, the reason and the remedy.
+    Exit codes: 0 nothing that hurts, 1 a FAIL (a WARN too with --strict), 2 usage, 5 nothing in it is about SMTP.
+
+    Examples:
+
+      proxyspec haproxy check /etc/haproxy/haproxy.cfg
+
+      proxyspec haproxy check haproxy.cfg --haproxy docker:2.6 --haproxy docker:3.2 --server-versions 1
+    """
+    from proxyspec.ownfile.checking import check_files
+    from proxyspec.ownfile.reading import read_sources
+    from proxyspec.rundir import RunDirectory
+    from proxyspec_haproxy.config import Expected
+
+    formats = FormatOptions(json=json_file, html=html, junit=junit, markdown=markdown)
+    console = formats.console()
+    expected = Expected(server_versions(versions), header_deadline(header_timeout), container)
+    sources = read_sources(files)
+    choices = engines(haproxy, console)
+    with RunDirectory.create("haproxy-check", out) as directory:
+        session = Session(directory)
+        directory.event("started", {"files": [source.name for source in sources]})
+        with showing(console) as progress:
+            found = check_files(
+                sources,
+                choices,
+                expected,
+                environment=variables(),
+                folders=folders_of(files),
+                progress=progress,
+            )
+        return finish(
+            session,
+            console,
+            formats,
+            choices,
+            Rows(
+                files=[source.name for source in sources],
+                services=list(found.services),
+                accepted=list(found.accepted),
+                findings=list(found.findings),
+            ),
+            interrupted=False,
+            strict=strict,
+        )

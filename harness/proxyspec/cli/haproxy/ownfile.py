@@ -1,0 +1,220 @@
+"""What the commands about the user's own haproxy.cfg share: options, engines, the record, what is written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from proxyspec.cli.outputs import STDOUT, Format, render, write_text
+from proxyspec.errors import ExitCode, UsageError
+from proxyspec.model import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from proxyspec.records.haproxy_file import (
+        AcceptanceRecord,
+        ChangeRecord,
+        FindingRecord,
+        HAProxyFileRun,
+        TriedBindRecord,
+        TriedServerRecord,
+    )
+    from proxyspec.rundir import RunDirectory
+    from proxyspec_haproxy import Choice
+
+__all__ = [
+    "FilesArgument",
+    "FormatOptions",
+    "HtmlOption",
+    "JsonOption",
+    "JunitOption",
+    "MarkdownOption",
+    "Rows",
+    "Session",
+    "engines",
+    "finish",
+    "folders_of",
+    "header_deadline",
+    "showing",
+    "variables",
+]
+
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="haproxy.cfg; several are read one after another.", show_default=False),
+]
+JsonOption = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the run record; - is standard output, here and below."),
+]
+HtmlOption = Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write the HTML report.")]
+JunitOption = Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")]
+MarkdownOption = Annotated[str | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatOptions:
+    """Files to write beside the run directory; None for none."""
+
+    json: str | None = None
+    html: str | None = None
+    junit: str | None = None
+    markdown: str | None = None
+
+    @property
+    def files(self) -> Mapping[Format, str]:
+        """What was asked for."""
+        wanted = {
+            Format.JSON: self.json,
+            Format.HTML: self.html,
+            Format.JUNIT: self.junit,
+            Format.MARKDOWN: self.markdown,
+        }
+        return {form: path for form, path in wanted.items() if path is not None}
+
+    def console(self) -> Console:
+        """Return the console for people's words: standard error where standard output is spoken for."""
+        from rich.console import Console
+
+        taken = list(self.files.values()).count(STDOUT)
+        if taken > 1:
+            raise UsageError("standard output can hold one format: name files for the others")
+        return Console(stderr=taken > 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What a command found, as the record holds it; a trial fills the last three."""
+
+    files: list[str]
+    services: list[str]
+    accepted: list[AcceptanceRecord] = field(default_factory=list)
+    findings: list[FindingRecord] = field(default_factory=list)
+    changes: list[ChangeRecord] = field(default_factory=list)
+    servers: list[TriedServerRecord] = field(default_factory=list)
+    binds: list[TriedBindRecord] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Session:
+    """One run of a command: when it began, and where its record goes."""
+
+    out: RunDirectory
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.monotonic)
+
+
+@contextlib.contextmanager
+def showing(console: Console) -> Iterator[Callable[[str], None]]:
+    """Yield what shows progress: a status line on a terminal, plain lines on anything else."""
+    if not console.is_terminal:
+        yield lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
+        return
+    from rich.markup import escape
+
+    with console.status("starting") as status:
+        yield lambda text: status.update(escape(text))
+
+
+def header_deadline(value: float) -> float:
+    """Check `--header-timeout`; raises UsageError."""
+    if not 0.1 <= value <= 3600:
+        raise UsageError(f"--header-timeout {value:g}: a header deadline lies between 0.1 and 3600 seconds")
+    return value
+
+
+def engines(specs: Sequence[str] | None, console: Console) -> list[Choice]:
+    """Take the HAProxies named; raises UsageError when none is left."""
+    from proxyspec.engines import named_engines
+
+    def missing(reason: str) -> None:
+        console.print(f"left out: {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    return named_engines(specs or ["auto"], missing=missing)
+
+
+def folders_of(files: Sequence[Path]) -> list[Path]:
+    """Return where a relative path in a configuration may lead from: here, or where the configuration is."""
+    return list(dict.fromkeys([Path.cwd(), *(file.absolute().parent for file in files)]))
+
+
+def finish(
+    session: Session,
+    console: Console,
+    formats: FormatOptions,
+    choices: Sequence[Choice],
+    rows: Rows,
+    *,
+    interrupted: bool,
+    strict: bool,
+    config: str = "",
+    log: str = "",
+) -> int:
+    """Write the record, show it, and return the exit code."""
+    from proxyspec.conformance import environment, exit_code_of
+    from proxyspec.ownfile.console import print_file_run
+    from proxyspec.records import HAProxyRecord
+    from proxyspec.records.haproxy_file import HAProxyFileRun
+
+    run = HAProxyFileRun(
+        id=session.out.id,
+        started=session.started,
+        duration=round(time.monotonic() - session.clock, 3),
+        status="interrupted" if interrupted else "complete",
+        command=list(sys.argv[1:]),
+        environment=environment(None),
+        exit_code=0,
+        subject=", ".join(rows.files),
+        haproxies=[
+            HAProxyRecord(
+                engine="docker" if choice.name == "docker" else "binary",
+                version=str(choice.engine.version()),
+                description=choice.engine.describe(),
+                why=choice.why,
+                config=config,
+                log=log,
+            )
+            for choice in choices
+        ],
+        files=rows.files,
+        services=rows.services,
+        accepted=rows.accepted,
+        findings=rows.findings,
+        changes=rows.changes,
+        servers=rows.servers,
+        binds=rows.binds,
+    )
+    verdicts = [row.verdict for row in run.judged]
+    bad = {Verdict.FAIL, Verdict.UNTESTABLE} | ({Verdict.WARN} if strict else set())
+    code = exit_code_of(verdicts, failed=bool(bad & set(verdicts)), unjudgeable=False, interrupted=interrupted)
+    if code is ExitCode.OK and not run.services:
+        code = ExitCode.NOTHING
+    run = run.model_copy(update={"exit_code": int(code)})
+    path = session.out.record(run)
+    session.out.event("finished", {"exit_code": run.exit_code})
+    print_file_run(console, run)
+    if interrupted:
+        print("proxyspec: interrupted; what was found so far is kept", file=sys.stderr)
+    _write(run, formats)
+    console.print(f"{run.duration:.1f} s, run record: {path}", highlight=False, markup=False, soft_wrap=True)
+    return int(code)
+
+
+def _write(run: HAProxyFileRun, formats: FormatOptions) -> None:
+    for form, path in formats.files.items():
+        write_text(path, render(form, [run]), f"--{form}")
+
+
+def variables() -> Mapping[str, str]:
+    """Return the environment HAProxy would be started with."""
+    return dict(os.environ)

@@ -1,0 +1,1 @@
+"""Traffic scenarios: mail through HAProxy while servers die, drain and return, every message accounted for."""
