@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.errors import ExitCode
 
 __all__ = ["demo"]
@@ -31,7 +32,6 @@ def demo(
 
     Takes about a minute; starts and stops everything it needs, on 127.0.0.1 only.
     """
-    from rich.console import Console
 
     from proxyspec.cli.load import load_target
     from proxyspec.cli.report import write_report
@@ -42,7 +42,7 @@ def demo(
     from proxyspec.targets import make_target
 
     started = time.monotonic()
-    console = Console()
+    console = terminal.console()
     folder = RunDirectory.create("demo", out).path
     page = folder / "report.html"
     runs: list[Path] = []

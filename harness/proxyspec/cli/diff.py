@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.comparison import conformance_run, print_comparison
 from proxyspec.errors import ExitCode
 
@@ -28,13 +29,12 @@ def diff(
 
       proxyspec diff reports/out/monday reports/out/tuesday
     """
-    from rich.console import Console
 
     from proxyspec.compare import compare
 
     old, new = conformance_run(before), conformance_run(after)
     comparison = compare(old.cases, new.cases)
-    console = Console()
+    console = terminal.console()
     if old.target.url != new.target.url:
         console.print(f"{old.target.url} before, {new.target.url} after", highlight=False, markup=False, style="dim")
     print_comparison(console, comparison, str(before), str(after))

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.options import AllowOption, OutOption, TargetArgument, TimeoutOption, TrustedOption
 from proxyspec.cli.target import declared_target
 from proxyspec.errors import ExitCode, UsageError
@@ -30,7 +31,6 @@ LONGEST = 24 * 3600.0
 def _search(
     target: Target, out_dir: Path | None, seed: str, seconds: float, frames: int | None, parallel: int
 ) -> ExitCode:
-    from rich.console import Console
 
     from proxyspec.conformance import direct_roads
     from proxyspec.fuzz.console import FuzzConsole, print_fuzz
@@ -43,7 +43,7 @@ def _search(
     from proxyspec.targets import flags_of
 
     plan = Search(target, seed, seconds, frames, parallel)
-    console = Console()
+    console = terminal.console()
     with RunDirectory.create("fuzz", out_dir) as out:
         started, began = datetime.now(UTC), clock.monotonic()
         out.event("fuzz-started", {"id": out.id, "target": target.url, "seed": seed, "seconds": seconds})
@@ -68,7 +68,6 @@ def _search(
 
 
 def _replay(target: Target, out_dir: Path | None, files: list[Path]) -> ExitCode:
-    from rich.console import Console
 
     from proxyspec.casefile import catalogue_from
     from proxyspec.conformance import conformance, direct_roads
@@ -78,7 +77,7 @@ def _replay(target: Target, out_dir: Path | None, files: list[Path]) -> ExitCode
     from proxyspec.targets import flags_of
 
     catalogue = catalogue_from(files)
-    console = Console()
+    console = terminal.console()
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(RunDirectory.create("replay", out_dir))
         shown = [str(path) for path in files]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.comparison import conformance_run, print_comparison
 from proxyspec.cli.options import BaselineOption, OutOption, StrictOption
 from proxyspec.errors import ExitCode, UsageError
@@ -32,7 +33,6 @@ def judge(
 
       proxyspec judge reports/out/monday --baseline known.toml
     """
-    from rich.console import Console
 
     from proxyspec.cli.run import expectations_of
     from proxyspec.compare import compare
@@ -47,7 +47,7 @@ def judge(
         again = rejudge(old, catalogue, expectations_of(catalogue, baseline, strict=strict))
     except InvalidRun as error:
         raise UsageError(f"{run}: {error}") from error
-    console = Console()
+    console = terminal.console()
     for reason, count in Counter(reason for _, reason in again.kept).most_common():
         names = [case_id for case_id, why in again.kept if why == reason]
         shown = ", ".join(names[:5]) + (" …" if count > 5 else "")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.options import LevelOption, NotOption, SectionOption, TagOption, selection_of
 from proxyspec.errors import UsageError
 from proxyspec.model import Await, Case, HalfClose, Neighbour, Pause, Reset, Send, StartTls, WatchCheck
 from proxyspec.selection import tags_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    pass
 
 __all__ = ["explain", "list_cases", "schema"]
 
@@ -46,14 +47,6 @@ def _as_json(case: Case) -> dict[str, Any]:
         "requirements": list(case.requirements),
         "needs": sorted(case.needs),
     }
-
-
-def _console() -> Console:
-    """Return a console that is wide where nobody watches: a list is for grep then."""
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
 
 
 def list_cases(
@@ -101,7 +94,7 @@ def list_cases(
     table.add_column("what a conformant receiver does", overflow="fold")
     for case in cases:
         table.add_row(case.id, case.level, case.section, case.title)
-    console = _console()
+    console = terminal.console()
     console.print(table, markup=False, highlight=False)
     console.print(f"{len(cases)} cases", highlight=False)
 
@@ -120,7 +113,7 @@ def _list_oracles(output: Format) -> None:
     table.add_column("reads", overflow="fold")
     for name, kind in REGISTRY.items():
         table.add_row(name, ", ".join(kind.needs) or "·", kind.reads)
-    _console().print(table, markup=False, highlight=False)
+    terminal.console().print(table, markup=False, highlight=False)
 
 
 def _list_requirements(cases: tuple[Case, ...], output: Format) -> None:
@@ -143,7 +136,7 @@ def _list_requirements(cases: tuple[Case, ...], output: Format) -> None:
         if requirement.untested is not None:
             said += f" (no case: {requirement.untested})"
         table.add_row(requirement.id, requirement.level, requirement.section, str(count or "·"), said)
-    console = _console()
+    console = terminal.console()
     console.print(table, markup=False, highlight=False)
     tested = sum(bool(covered[requirement.id]) for requirement in REQUIREMENTS)
     reasons = sum(requirement.untested is not None for requirement in REQUIREMENTS)

@@ -17,6 +17,7 @@ from proxyspec.cli import (
     decode,
     demo,
     diff,
+    doctor,
     export,
     fuzz,
     haproxy,
@@ -76,6 +77,7 @@ app.command("send")(send.send)
 app.command("sender")(sender.sender)
 app.command("decode")(decode.decode)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command(
     "serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(serve.serve)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.comparison import conformance_run, print_comparison
 from proxyspec.cli.options import AllowOption, CaseOption, HAProxyOption, OutOption
 from proxyspec.errors import ExitCode, UsageError
@@ -75,7 +76,6 @@ def replay(
 
       proxyspec replay reports/out/monday smtp://127.0.0.1:2526 --case v1/port
     """
-    from rich.console import Console
 
     from proxyspec.cli.run import RunOptions, judge_target
     from proxyspec.compare import compare
@@ -99,7 +99,7 @@ def replay(
     new = conformance_run(where)
     again = {record.id for record in new.cases}
     comparison = compare([record for record in old.cases if record.id in again], new.cases)
-    console = Console()
+    console = terminal.console()
     console.print(f"\ncompared with {run}", style="dim", highlight=False, markup=False, soft_wrap=True)
     print_comparison(console, comparison, str(run), str(where))
     if code not in _COMPARABLE:

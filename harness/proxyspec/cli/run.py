@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.options import (
     AllowOption,
     BaselineOption,
@@ -121,7 +122,6 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
     Raises:
         UsageError: as `judge_target`.
     """
-    from rich.console import Console
 
     from proxyspec.conformance import conformance, direct_roads, tls_road
     from proxyspec.console import RunConsole, print_run
@@ -140,7 +140,7 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
         chosen = tuple(case for case in chosen if case.via not in (Via.DIRECT, Via.PACKETS))
     cases = catalogue.with_controls(chosen)
     lines = JsonLines(sys.stdout) if options.outputs.ndjson else None
-    console = Console(stderr=options.outputs.takes_stdout)
+    console = terminal.console(stderr=options.outputs.takes_stdout)
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(RunDirectory.create("conformance", out_dir))
         roads, record = Roads({}, {}), None

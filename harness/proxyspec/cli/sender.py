@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.options import AllowOption, HAProxiesOption, OutOption, StrictOption
 from proxyspec.errors import ExitCode, UsageError
 
@@ -86,7 +87,6 @@ def _finish(console: Console, run: SenderRun, out: Path) -> ExitCode:
 
 
 def _watch(watched: Watch, address: str, port: int, out_dir: Path | None, *, strict: bool) -> ExitCode:
-    from rich.console import Console
 
     from proxyspec.records.sender import SenderRecord
     from proxyspec.rundir import RunDirectory
@@ -95,7 +95,7 @@ def _watch(watched: Watch, address: str, port: int, out_dir: Path | None, *, str
     from proxyspec.sender.run import Findings, record_run
     from proxyspec.sender.watch import watch
 
-    console = Console()
+    console = terminal.console()
     server = bind(address, port)
     with server, RunDirectory.create("sender", out_dir) as out:
         findings = Findings()
@@ -131,7 +131,6 @@ def _selected(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Sett
 
 
 def _matrix(specs: Sequence[str], patterns: Sequence[str], out_dir: Path | None, *, strict: bool) -> ExitCode:
-    from rich.console import Console
 
     from proxyspec.engines import named_engines
     from proxyspec.records.sender import SenderRecord
@@ -142,7 +141,7 @@ def _matrix(specs: Sequence[str], patterns: Sequence[str], out_dir: Path | None,
     from proxyspec_scenarios.senders import SENDER_SETTINGS
 
     settings = _selected(SENDER_SETTINGS, patterns)
-    console = Console()
+    console = terminal.console()
     missing: list[str] = []
 
     def miss(reason: str) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.options import OutOption, TimeoutOption
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Via
@@ -20,7 +21,6 @@ __all__ = ["tcp"]
 
 
 def _judge(start: str, port: int, header_timeout: float, patterns: Sequence[str], out_dir: Path | None) -> ExitCode:
-    from rich.console import Console
 
     from proxyspec.conformance import conformance
     from proxyspec.console import RunConsole, print_run
@@ -36,7 +36,7 @@ def _judge(start: str, port: int, header_timeout: float, patterns: Sequence[str]
     catalogue = load_catalogue()
     ours = tuple(case for case in catalogue.cases if case.via is Via.PACKETS)
     cases = catalogue.with_controls(select(ours, Selection(patterns=patterns)) if patterns else ours)
-    console = Console()
+    console = terminal.console()
     try:
         enter()
         descriptor = open_tun()

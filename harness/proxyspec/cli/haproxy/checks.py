@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.options import HAProxiesOption, OutOption
 from proxyspec.errors import ExitCode, UsageError
 
@@ -88,7 +89,6 @@ class _Collector:
 
 
 def _run(specs: Sequence[str], patterns: Sequence[str], seconds: float, out_dir: Path | None) -> ExitCode:
-    from rich.console import Console
 
     from proxyspec.checks.console import ChecksConsole, print_checks, tally
     from proxyspec.checks.record import exit_code_of
@@ -99,7 +99,7 @@ def _run(specs: Sequence[str], patterns: Sequence[str], seconds: float, out_dir:
     from proxyspec.rundir import RunDirectory
 
     scenarios = _scenarios(patterns)
-    console = Console()
+    console = terminal.console()
     skipped: list[str] = []
 
     def missing(reason: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +73,6 @@ def image(
 
       proxyspec haproxy image --suite bookworm --suite trixie
     """
-    from rich.console import Console
 
     from proxyspec_haproxy import HAProxyError, build_image
 
@@ -82,7 +82,7 @@ def image(
         raise UsageError("--tag names one image, but there are several suites: leave it out, or build one at a time")
     if every and (suite or binary is not None or tag is not None):
         raise UsageError("--all takes every source and names each image: leave out --suite, --binary and --tag")
-    console = Console()
+    console = terminal.console()
     if every:
         return _every(console)
     try:

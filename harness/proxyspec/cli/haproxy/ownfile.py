@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.outputs import STDOUT, Format, render, write_text
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Verdict
@@ -84,12 +85,11 @@ class FormatOptions:
 
     def console(self) -> Console:
         """Return the console for people's words: standard error where standard output is spoken for."""
-        from rich.console import Console
 
         taken = list(self.files.values()).count(STDOUT)
         if taken > 1:
             raise UsageError("standard output can hold one format: name files for the others")
-        return Console(stderr=taken > 0)
+        return terminal.console(stderr=taken > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

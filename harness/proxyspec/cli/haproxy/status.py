@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -43,14 +44,13 @@ def status(
 
       proxyspec haproxy status 127.0.0.1:9999 --once --json
     """
-    from rich.console import Console
 
     from proxyspec.haproxystatus import resolve
     from proxyspec_haproxy import HAProxyError, RuntimeClient
 
     if not 0.1 <= interval <= 3600:
         raise UsageError(f"--interval {interval:g}: between 0.1 and 3600 seconds")
-    console = Console()
+    console = terminal.console()
     client = RuntimeClient(resolve(address))
     again = watch if watch is not None else console.is_terminal and not as_json
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.options import HAProxiesOption, OutOption
 from proxyspec.errors import ExitCode, UsageError
 
@@ -73,7 +74,6 @@ def traffic(
     if list_scenarios:
         _print_scenarios()
         return ExitCode.OK
-    from rich.console import Console
 
     from proxyspec.engines import named_engines
     from proxyspec.load.options import parse_duration
@@ -88,7 +88,7 @@ def traffic(
     if seconds is not None and seconds > _LONGEST:
         raise UsageError(f"--time {time}: an hour is the most")
     scenarios = _chosen(scenario or ())
-    console = Console()
+    console = terminal.console()
 
     def missing(reason: str) -> None:
         console.print(f"left out: {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
