@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from proxyspec.layers.authoring import v1, v2
-from proxyspec.model import Neighbour
+from proxyspec.model import Capability, Neighbour
 
-__all__ = ["BOTH", "EHLO", "FORGED", "NEXT_ADDRESS", "NEXT_V1", "NEXT_V2", "V1", "V2", "next_of"]
+__all__ = ["BOTH", "EHLO", "FORGED", "NEXT_ADDRESS", "NEXT_V1", "NEXT_V2", "SERVES_UNKNOWN", "V1", "V2", "next_of"]
 
 V1 = frozenset({1})
 V2 = frozenset({2})
 BOTH = frozenset({1, 2})
 
+#: What cases need that are about lines of UNKNOWN being served.
+SERVES_UNKNOWN = frozenset({Capability.UNKNOWN})
 #: A command in the same segment as a header.
 EHLO = b"EHLO x\r\n"
 #: The address of headers that must not be obeyed.

@@ -46,6 +46,7 @@ def test_a_refusal_has_a_control_that_must_be_accepted(case: Case) -> None:
     assert not refuses(control)
     assert (control.steps, control.source) != (case.steps, case.source)
     assert control.versions <= case.versions, "a control that is skipped makes its case untestable"
+    assert control.needs <= case.needs, "a control that is skipped makes its case untestable"
 
 
 def test_both_versions_and_every_road_are_covered() -> None:

@@ -75,9 +75,11 @@ def test_there_are_enough_defects_of_every_family() -> None:
     families = {defect.family for defect in DEFECTS.values()}
     assert families >= {
         "closing",
+        "commands",
         "deadline",
         "detection",
         "encryption",
+        "fragments",
         "leaks",
         "second_header",
         "trusting",
@@ -97,7 +99,7 @@ def test_a_defect_is_described(defect: Defect) -> None:
     assert defect.sentence.endswith(".")
     assert len(defect.sentence) <= 120
     assert defect.origin
-    assert defect.killed_by
+    assert bool(defect.killed_by) != bool(defect.unseen)
 
 
 def test_no_two_defects_have_one_name() -> None:
@@ -111,6 +113,15 @@ def test_a_defect_needs_a_sentence() -> None:
 
     with pytest.raises(ValueError, match="docstring"):
         seeded("v1-silent", origin="x", killed_by=("x",), shows=b"")(Silent)
+
+
+@pytest.mark.parametrize(("killed_by", "unseen"), [((), ""), (("x",), "nobody looks there")])
+def test_a_defect_needs_a_case_or_a_reason_and_not_both(killed_by: tuple[str, ...], unseen: str) -> None:
+    class Odd(V1Reader):
+        """Odd."""
+
+    with pytest.raises(ValueError, match="either cases that expose it or the reason"):
+        seeded("v1-unclaimed", origin="x", shows=b"", killed_by=killed_by, unseen=unseen)(Odd)
 
 
 def test_servers_with_a_defect_share_nothing() -> None:

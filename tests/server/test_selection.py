@@ -7,7 +7,7 @@ import pytest
 from proxyspec_server.assembly import assemble
 from proxyspec_server.command import main, parse
 from proxyspec_server.connection import Connection
-from proxyspec_server.defects import DEFECTS
+from proxyspec_server.defects import DEFECTS, VARIATIONS
 from proxyspec_server.profile import STRICT
 from proxyspec_server.profiles import PROFILES
 from proxyspec_server.proxy import HeaderParser
@@ -85,6 +85,22 @@ def test_the_list_of_defects_as_json(capsys: pytest.CaptureFixture[str]) -> None
         "sentence": "A tab separates fields as well as a space.",
         "origin": "requirement v1.sep.tab",
         "killed_by": ["v1/separator/tab"],
+        "unseen": "",
         "healthy": "421 4.3.2, FIN",
         "defective": "220, 250 [192.0.2.1], 221, FIN",
     }
+
+
+def test_a_variation_replaces_one_part_and_goes_with_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    assert selected("lenient", variation="refusal-silent").connection_type is not Connection
+    assert main(["--variation", "refusal-silnt"]) == 2
+    assert 'there is no variation "refusal-silnt"; did you mean refusal-silent' in capsys.readouterr().err
+    assert main(["--variation", "refusal-silent", "--defect", "v1-tab"]) == 2
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_the_list_of_variations(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list-variations"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == list(VARIATIONS)
+    assert "    A malformed header ends the connection without a word." in lines

@@ -16,12 +16,12 @@ import typer
 from proxyspec.cli.options import OutOption
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Verdict, Via
-from proxyspec.records import MutantRecord, MutantsRun
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from proxyspec.mutants import Mutant
+    from proxyspec.records import MutantRecord, MutantsRun
 
 __all__ = ["all_mutants", "mutants"]
 
@@ -124,6 +124,7 @@ def mutants(
 
     from proxyspec.conformance import environment
     from proxyspec.mutants import Bench, kill_matrix
+    from proxyspec.records import MutantsRun
     from proxyspec.rundir import RunDirectory
     from proxyspec.selection import Selection, select
     from proxyspec_scenarios import catalogue

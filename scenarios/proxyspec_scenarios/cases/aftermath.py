@@ -6,7 +6,7 @@ A server that spins looks like silence on the wire, so its processes are watched
 from proxyspec.casebook import LEFT, REFUSED, Chapter, proxied
 from proxyspec.layers.authoring import TLVType, local, ssl, tlv, unknown, v1, v2
 from proxyspec.model import Accept, Await, HalfClose, Level, OutcomeKind, Reset, Send
-from proxyspec_scenarios.headers import BOTH, EHLO, NEXT_V1, next_of
+from proxyspec_scenarios.headers import BOTH, EHLO, NEXT_V1, SERVES_UNKNOWN, next_of
 
 chapter = Chapter(
     "aftermath",
@@ -161,6 +161,7 @@ chapter.accepts_real(
     "stale/after-refusal",
     unknown(),
     "A connection without an address never gets one that another's header carried",
+    needs=SERVES_UNKNOWN,
     beside=NEXT_V1,
     then=NEXT_V1,
 )

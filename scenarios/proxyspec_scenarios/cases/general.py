@@ -3,7 +3,7 @@
 from proxyspec.casebook import REAL, REFUSED, SOFT_REFUSED, Chapter, dribble, proxied
 from proxyspec.layers.authoring import local, unknown, v1, v2
 from proxyspec.model import Accept, Await, Crowd, HalfClose, Level, OutcomeKind, Pause, Send, Source, Timing
-from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, V2
+from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, SERVES_UNKNOWN, V2
 
 chapter = Chapter(
     "general",
@@ -145,6 +145,7 @@ accepts_real(
     "A command behind UNKNOWN is answered",
     extra_replies=1,
     level=Level.SHOULD,
+    needs=SERVES_UNKNOWN,
 )
 accepts_real(
     "pipelined/unknown-addresses",
@@ -152,6 +153,7 @@ accepts_real(
     "A command behind UNKNOWN and what it ignores is answered",
     extra_replies=1,
     level=Level.SHOULD,
+    needs=SERVES_UNKNOWN,
 )
 accepts_real("pipelined/local", local() + EHLO, "A command behind LOCAL is answered", extra_replies=1, versions=V2)
 accepts_real(
@@ -207,6 +209,7 @@ for _name, _bytes, _versions in (
         expected_errors=16,
         versions=frozenset(_versions),
         control="v1/unknown/short" if _versions == {1} else "v2/local/empty",
+        needs=SERVES_UNKNOWN if _versions == {1} else frozenset(),
     )
 either(
     "mid-session/v1",
@@ -347,8 +350,8 @@ rejects(
 chapter.add(
     "abort/soft",
     _MALFORMED,
-    "A malformed header is not refused for good",
-    SOFT_REFUSED,
+    "A malformed header is refused for now, or for good: a permanent code makes a proxy's fault lose mail",
+    REFUSED,
     level=Level.EITHER,
     section="RFC 5321, 4.2.1",
     control="v1/tcp4/ok",
@@ -440,7 +443,7 @@ for _name, _frame, _versions, _title in (
         _title,
         (*REAL, *REFUSED, *_AS_SMTP),
         section="5",
-        level=Level.SHOULD,
+        level=Level.SECURITY,
         source=Source.UNTRUSTED,
         control="v1/tcp4/ok",
         versions=frozenset(_versions),

@@ -3,7 +3,7 @@
 from proxyspec.casebook import REAL, REFUSED, Chapter, dribble, proxied, split
 from proxyspec.layers.authoring import noop, unknown, v1, v2
 from proxyspec.model import Pause, Send
-from proxyspec_scenarios.headers import EHLO, V2
+from proxyspec_scenarios.headers import EHLO, SERVES_UNKNOWN, V2
 
 chapter = Chapter(
     "general/fragments",
@@ -94,6 +94,7 @@ either(
     REAL,
     REFUSED,
     control="v1/unknown/with-proxied",
+    needs=SERVES_UNKNOWN,
 )
 for _name, _frame, _versions in (("v1", v1(), {1}), ("v2", v2(), {2})):
     either(

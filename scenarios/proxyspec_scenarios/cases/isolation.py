@@ -2,8 +2,8 @@
 
 from proxyspec.casebook import REFUSED, Chapter, proxied
 from proxyspec.layers.authoring import local, unknown, v1, v2
-from proxyspec.model import Level
-from proxyspec_scenarios.headers import BOTH, FORGED, NEXT_ADDRESS, NEXT_V1, NEXT_V2, V2
+from proxyspec.model import Crowd, Level
+from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, NEXT_ADDRESS, NEXT_V1, NEXT_V2, SERVES_UNKNOWN, V2
 
 chapter = Chapter(
     "isolation",
@@ -29,7 +29,13 @@ accepts(
 accepts(
     "same-address", v1(NEXT_ADDRESS, sport=1), "Two sessions of one client are two", sees=NEXT_ADDRESS, beside=NEXT_V1
 )
-accepts_real("unknown-beside-v1", unknown(), "UNKNOWN takes no address from a session beside it", beside=NEXT_V1)
+accepts_real(
+    "unknown-beside-v1",
+    unknown(),
+    "UNKNOWN takes no address from a session beside it",
+    beside=NEXT_V1,
+    needs=SERVES_UNKNOWN,
+)
 accepts_real("local-beside-v2", local(), "LOCAL takes no address from a session beside it", beside=NEXT_V2, versions=V2)
 accepts_real(
     "local-with-address-beside-v2",
@@ -88,5 +94,7 @@ either(
     commands=(b"RCPT TO:<probe@probe.test>\r\n",),
     expected_errors=1,
     least_errors=1,
+    # Another client's transaction is open meanwhile.
+    crowd=Crowd(1, NEXT_V1.header + EHLO + b"MAIL FROM:<other@probe.test>\r\n"),
     beside=NEXT_V1,
 )

@@ -3,7 +3,7 @@
 from proxyspec.casebook import REAL, REFUSED, Chapter, proxied
 from proxyspec.layers.authoring import SSLClient, local, ssl, unknown, v1, v2
 from proxyspec.model import Accept, Await, Capability, HalfClose, Level, OutcomeKind, Pause, Send, StartTls
-from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, V2
+from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, SERVES_UNKNOWN, V2
 
 chapter = Chapter(
     "smtp",
@@ -79,24 +79,35 @@ accepts(
     commands=(b"EHLO [198.51.100.9]\r\n",),
     forbid=(b"[198.51.100.9]\r\n250-second",),
 )
-accepts_real("address/real-unknown", unknown(" 192.0.2.1 192.0.2.2 1111 25"), "Behind UNKNOWN the peer itself is named")
+accepts_real(
+    "address/real-unknown",
+    unknown(" 192.0.2.1 192.0.2.2 1111 25"),
+    "Behind UNKNOWN the peer itself is named",
+    needs=SERVES_UNKNOWN,
+)
 accepts_real("address/real-local", v2(command=0), "Behind LOCAL the peer itself is named", versions=V2)
-for _name, _line, _versions, _sees in (
-    ("loopback", v1("127.0.0.1", "127.0.0.1"), {1}, "127.0.0.1"),
-    ("loopback-tcp6", v1("::1", "::1"), {1}, "::1"),
+for _name, _line, _sees in (
+    ("loopback", v1("127.0.0.1", "127.0.0.1"), "127.0.0.1"),
+    ("loopback-tcp6", v1("::1", "::1"), "::1"),
 ):
     either(
         f"privilege/{_name}",
         _line,
-        "A proxied loopback address is an address like any other: relaying stays forbidden",
+        "A proxied loopback address is an address like any other",
         proxied(_sees),
         (Accept(OutcomeKind.ACCEPTED_REAL, _sees),),
         REFUSED,
-        level=Level.EITHER,
-        commands=(*_MAIL[:1], b"RCPT TO:<nobody@relay.invalid>\r\n", b"RSET\r\n"),
-        expected_errors=1,
-        versions=frozenset(_versions),
     )
+either(
+    "privilege/loopback-relay",
+    v1("127.0.0.1", "127.0.0.1"),
+    "Whether a proxied loopback address may relay is recorded: it should be told the same as any other",
+    proxied("127.0.0.1"),
+    (Accept(OutcomeKind.ACCEPTED_REAL, "127.0.0.1"),),
+    REFUSED,
+    commands=(*_MAIL[:1], b"RCPT TO:<nobody@relay.invalid>\r\n", b"RSET\r\n"),
+    expected_errors=1,
+)
 for _verb in (b"NOOP\r\n", b"HELP\r\n", b"VRFY nobody\r\n"):
     accepts(
         f"command/{_verb[:4].decode().lower()}",
@@ -191,7 +202,7 @@ accepts_real(
     "Behind UNKNOWN and STARTTLS the peer itself is named",
     section="RFC 3207, 4.2",
     commands=(b"STARTTLS\r\n",),
-    needs=_STARTTLS,
+    needs=_STARTTLS | SERVES_UNKNOWN,
 )
 accepts_real(
     "starttls/local",

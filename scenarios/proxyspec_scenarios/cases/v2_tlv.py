@@ -301,7 +301,7 @@ def _nested(depth: int) -> bytes:
     return frame
 
 
-for _depth in (2, 60, 1500):
+for _depth in (2, 60, 500, 1500):
     either(
         f"ssl-nested/{_depth}",
         v2(tlvs=[_nested(_depth)]),

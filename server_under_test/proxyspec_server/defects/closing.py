@@ -3,15 +3,13 @@
 # ruff: noqa: D102 - each class says what its one method does wrong.
 
 import asyncio
-import socket
-import struct
 
 from proxyspec_server.connection import Action, Connection, Finish, State, Write
 from proxyspec_server.defects.seed import AS_PROXIED, L4, SILENT, TIMED_OUT, seeded, v2
 from proxyspec_server.ending import Ending
 from proxyspec_server.probe import Probe
 from proxyspec_server.proxy import Malformed
-from proxyspec_server.shell import Wire
+from proxyspec_server.wire import Wire
 
 BAD_PORT = b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 65561\r\n"
 
@@ -48,7 +46,7 @@ class RefusalSilentAndOpen(Connection):
 @seeded(
     "quit-left-open",
     origin="RFC 5321, section 4.1.1.10",
-    killed_by=("RFC 5321, section 4.1.1.10",),
+    killed_by=("smtp/shutdown/quit-ends",),
     shows=L4,
     healthy=AS_PROXIED,
     defective="220, 250 [192.0.2.1], 221, open",
@@ -58,30 +56,7 @@ class QuitLeftOpen(Wire):
     """The reply to QUIT is not followed by the end of the connection."""
 
     def _finish(self) -> None:
-        if self._core is None or self._core.ending is not Ending.QUIT:
-            super()._finish()
-
-
-@seeded(
-    "reset-destroys-reply",
-    origin="a server that closes with unread input; HAProxy #560 in kind",
-    killed_by=("load: no 421 lost to a reset",),
-    shows=BAD_PORT,
-    defective="RST",
-)
-class ResetDestroysReply(Wire):
-    """A connection refused with input still unread is reset, and its 421 is lost."""
-
-    def _do(self, actions: list[Action]) -> None:
-        refused = self._core is not None and self._core.ending is Ending.HEADER_MALFORMED
-        super()._do([action for action in actions if not isinstance(action, Write)] if refused else actions)
-
-    def _finish(self) -> None:
-        if self._core is not None and self._core.ending is Ending.HEADER_MALFORMED and self._transport is not None:
-            bound = self._transport.get_extra_info("socket")
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._transport.abort()
-        else:
+        if self._core.ending is not Ending.QUIT:
             super()._finish()
 
 
@@ -119,10 +94,8 @@ class FinGreeted(Connection):
 @seeded(
     "fin-spins",
     origin="requirement gen.eof.partial-v2 (the CPU stays idle)",
-    killed_by=(
-        "general/half-close/partial",
-        "gen.eof.partial-v2",
-    ),
+    killed_by=("general/half-close/partial",),
+    spreads=True,
     shows=Probe(steps=(v2()[:16],), fin=True),
     healthy=SILENT,
     defective=TIMED_OUT,
@@ -130,9 +103,8 @@ class FinGreeted(Connection):
 class FinSpins(Wire):
     """A FIN within the header is read again and again until the deadline, at full speed."""
 
-    def eof_received(self) -> bool:
-        core = self._core
-        if core is not None and core.state is State.AWAIT_HEADER:
+    def eof_received(self) -> None:
+        if self._core.state is State.AWAIT_HEADER:
             asyncio.get_running_loop().call_soon(self.eof_received)
-            return True
-        return super().eof_received()
+        else:
+            super().eof_received()

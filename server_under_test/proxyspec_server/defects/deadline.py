@@ -132,7 +132,7 @@ class DeadlineLeftOpen(Connection):
 @seeded(
     "deadline-in-session",
     origin="requirement gen.timeout.silent (the deadline is the header's)",
-    killed_by=("v1.tcp4.ok",),
+    killed_by=("general/deadline/not-in-session",),
     shows=steps(L4, Pause(1.6), SESSION),
     healthy=AS_PROXIED,
     defective="220, 421 4.4.2, FIN",

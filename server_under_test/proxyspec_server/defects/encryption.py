@@ -17,7 +17,10 @@ IN_CLEAR = "Received: from probe ([192.0.2.1]) by mx.example.com with ESMTP"
 @seeded(
     "starttls-keeps-plaintext",
     origin="CVE-2011-0411; requirement smtp.starttls.injection",
-    killed_by=("smtp.starttls.injection",),
+    killed_by=(
+        "smtp/starttls/injection-v1",
+        "smtp/starttls/injection-v2",
+    ),
     shows=steps(UPGRADE + b"NOOP\r\n", StartTls(), SESSION),
     healthy="220, 250 [192.0.2.1], 220, 250 [192.0.2.1], 221, FIN",
     defective="220, 250 [192.0.2.1], 220, 250, 250 [192.0.2.1], 221, FIN",
@@ -41,7 +44,10 @@ class KeepsPlaintext(SmtpSession):
 @seeded(
     "starttls-loses-address",
     origin="requirement smtp.starttls.order (the proxied address is kept)",
-    killed_by=("smtp.starttls.order",),
+    killed_by=(
+        "smtp/starttls/second-header-v2",
+        "smtp/starttls/state-forgotten",
+    ),
     shows=steps(UPGRADE, StartTls(), SESSION),
     healthy="220, 250 [192.0.2.1], 220, 250 [192.0.2.1], 221, FIN",
     defective="220, 250 [192.0.2.1], 220, 250 [127.0.0.1], 221, FIN",
@@ -58,7 +64,7 @@ class LosesAddress(Connection):
 @seeded(
     "starttls-keeps-helo",
     origin="requirement smtp.starttls.order (EHLO state is reset)",
-    killed_by=("smtp.starttls.order",),
+    killed_by=("smtp/starttls/greeting-forgotten",),
     shows=steps(UPGRADE, StartTls(), b"MAIL FROM:<>\r\nQUIT\r\n"),
     healthy="220, 250 [192.0.2.1], 220, 503 5.5.1, 221, FIN",
     defective="220, 250 [192.0.2.1], 220, 250, 221, FIN",
@@ -75,7 +81,10 @@ class KeepsHelo(SmtpSession):
 @seeded(
     "starttls-header-obeyed",
     origin="requirement smtp.starttls.no-second-header",
-    killed_by=("smtp.starttls.no-second-header", "gen.midsession.after-starttls"),
+    killed_by=(
+        "smtp/implicit-tls/second-header-inside",
+        "smtp/starttls/second-header-v1",
+    ),
     shows=steps(UPGRADE, StartTls(), SECOND4 + SESSION),
     healthy="220, 250 [192.0.2.1], 220, 503 5.5.1, 250 [192.0.2.1], 221, FIN",
     defective="220, 250 [192.0.2.1], 220, 250, 250 [198.51.100.77], 221, FIN",
@@ -95,7 +104,7 @@ class HeaderObeyed(SmtpSession):
 @seeded(
     "ssl-tlv-believed",
     origin="requirement smtp.tls.info (not relaxed by a TLV unless configured)",
-    killed_by=("smtp.tls.info",),
+    killed_by=("smtp/ssl-tlv/still-clear-client-tls",),
     shows=Probe(steps=(v2(A4 + tlv(0x20, b"\x01\0\0\0\0")) + MAIL,), look=Look.RECEIVED),
     healthy=IN_CLEAR,
     defective=IN_CLEAR + "S",
@@ -111,7 +120,10 @@ class SslTlvBelieved(Connection):
 @seeded(
     "ssl-tlv-bits-ignored",
     origin="Jetty #14194 (client bits misread); requirement v2.tlv.ssl-client0",
-    killed_by=("v2.tlv.ssl-client0",),
+    killed_by=(
+        "smtp/ssl-tlv/still-clear-client-certificate",
+        "smtp/ssl-tlv/still-clear-client-0",
+    ),
     shows=Probe(steps=(v2(A4 + tlv(0x20, bytes(5))) + MAIL,), look=Look.RECEIVED),
     healthy=IN_CLEAR,
     defective=IN_CLEAR + "S",

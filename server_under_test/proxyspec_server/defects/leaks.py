@@ -87,7 +87,8 @@ class LeakBehindRefusal(Connection):
 @seeded(
     "address-to-next",
     origin="requirement inv.per-connection (multiplexing must not happen)",
-    killed_by=("inv.per-connection", "v1/unknown/short"),
+    killed_by=("v1/unknown/short",),
+    spreads=True,
     shows=Probe(steps=(UNKNOWN + SESSION,), before=session(L4)),
     healthy=AS_PEER,
     defective=AS_PROXIED,
@@ -110,8 +111,8 @@ class AddressToNext(Connection):
     killed_by=(
         "v1/unknown/with-addresses",
         "v2/local/empty",
-        "inv.atomic-address",
     ),
+    spreads=True,
     shows=Probe(steps=(UNKNOWN + SESSION,), before=steps(b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 65561\r\n")),
     healthy=AS_PEER,
     defective=AS_PROXIED,
@@ -152,7 +153,10 @@ class AddressIgnored(Connection):
 @seeded(
     "received-names-proxy",
     origin="requirement smtp.addr.received (RFC 5321, section 4.4)",
-    killed_by=("smtp.addr.received",),
+    killed_by=(
+        "smtp/address/received-tcp4",
+        "smtp/address/received-tcp6",
+    ),
     shows=Probe(steps=(L4 + MAIL,), look=Look.RECEIVED),
     healthy="Received: from probe ([192.0.2.1]) by mx.example.com with ESMTP",
     defective="Received: from probe ([127.0.0.1]) by mx.example.com with ESMTP",
@@ -172,7 +176,7 @@ class ReceivedNamesProxy(Connection):
 @seeded(
     "received-without-tag",
     origin="requirement smtp.addr.received (IPv6 as [IPv6:...])",
-    killed_by=("smtp.addr.received",),
+    killed_by=("smtp/address/received-tcp6",),
     shows=Probe(steps=(b"PROXY TCP6 2001:db8::1 2001:db8::2 1111 25\r\n" + MAIL,), look=Look.RECEIVED),
     healthy="Received: from probe ([IPv6:2001:db8::1]) by mx.example.com with ESMTP",
     defective="Received: from probe ([2001:db8::1]) by mx.example.com with ESMTP",
@@ -187,7 +191,7 @@ class ReceivedWithoutTag(SmtpSession):
 @seeded(
     "authority-echoed",
     origin="Envoy CVE-2024-23324; requirements v2.tlv.log-injection, v2.tlv.authority-bad-utf8",
-    killed_by=("v2.tlv.log-injection",),
+    killed_by=("v2/tlv/log-injection/authority",),
     shows=v2(A4 + tlv(TlvType.AUTHORITY, b"a]\r\n250 b")),
     healthy=AS_PROXIED,
     defective="220, 250 [a], 250, 221, FIN",
@@ -221,7 +225,8 @@ class HeaderCountedAsCommands(Connection):
 @seeded(
     "transaction-to-next",
     origin="requirement inv.per-connection",
-    killed_by=("inv.per-connection",),
+    killed_by=("isolation/transaction-not-resumed",),
+    spreads=True,
     shows=Probe(
         steps=(UNKNOWN + b"HELO probe\r\nRCPT TO:<b@example.com>\r\nQUIT\r\n",),
         before=steps(UNKNOWN + b"HELO probe\r\nMAIL FROM:<a@example.com>\r\n", Pause(0.1), b"QUIT\r\n"),

@@ -79,7 +79,10 @@ class MidSessionV1Obeyed(SmtpSession):
 @seeded(
     "mid-session-v2-obeyed",
     origin="requirement gen.midsession.v2",
-    killed_by=("gen.midsession.v2",),
+    killed_by=(
+        "general/mid-session/v2",
+        "smtp/starttls/second-header-v2",
+    ),
     shows=steps(L4, GAP, b"HELO a\r\n", GAP, SECOND2 + SESSION),
     healthy="220, 250 [192.0.2.1], 500 5.5.1, 500 5.5.1, 500 5.5.1, 500 5.5.1, 221, FIN",
     defective="220, 250 [192.0.2.1], 250 [198.51.100.77], 221, FIN",
@@ -100,7 +103,10 @@ class MidSessionV2Obeyed(Connection):
 @seeded(
     "second-header-silent",
     origin="requirement smtp.header.not-a-command (500, 502 or 503)",
-    killed_by=("smtp.header.not-a-command",),
+    killed_by=(
+        "general/mid-session/unknown",
+        "general/mid-session/after-unlisted-greeting",
+    ),
     shows=steps(L4 + SECOND4 + SESSION),
     healthy="220, 503 5.5.1, 250 [192.0.2.1], 221, FIN",
     defective=AS_PROXIED,

@@ -71,9 +71,11 @@ def unlisted(*sent: bytes | Pause, source: str = UNLISTED) -> Probe:
 class Defect:
     """One defect and how it shows.
 
-    `killed_by` names the cases that should expose it: ids of the catalogue, or of the requirement where no case has it.
+    `killed_by` names cases of the catalogue that expose it; `unseen` says why none can, where no case does.
     `healthy` and `defective` are what the two servers answer to `shows`; `spoils` names the plain headers, of v1 and
-    v2, that the defective server does not take like the healthy one.
+    v2, that the defective server does not take like the healthy one. `options` are those of the command line without
+    which it does not show. One that `spreads` harms whatever connection comes next, or all of them, so that it is
+    chance which case notices.
     """
 
     name: str
@@ -84,6 +86,9 @@ class Defect:
     healthy: str
     defective: str
     spoils: frozenset[str]
+    options: tuple[str, ...]
+    unseen: str
+    spreads: bool
     override: type
 
     @property
@@ -101,15 +106,19 @@ def seeded(
     name: str,
     *,
     origin: str,
-    killed_by: tuple[str, ...],
+    killed_by: tuple[str, ...] = (),
     shows: Probe | bytes,
     healthy: str = REFUSED,
     defective: str = AS_PROXIED,
     spoils: frozenset[str] = frozenset(),
+    options: tuple[str, ...] = (),
+    unseen: str = "",
+    spreads: bool = False,
 ) -> Callable[[Overriding], Overriding]:
     """Make a class a defect; its docstring is the sentence. A header alone as `shows` means a session behind it.
 
-    Raises ValueError for a name that is taken and for a class without a docstring.
+    Raises ValueError for a name that is taken, for a class without a docstring, and unless either a case exposes it or
+    there is a reason why none can.
     """
 
     def register(override: Overriding) -> Overriding:
@@ -117,6 +126,8 @@ def seeded(
             raise ValueError(f"there are two defects {name}; give one another name")
         if not override.__doc__:
             raise ValueError(f"the defect {name} has no docstring; say in one sentence what is wrong")
+        if bool(killed_by) == bool(unseen):
+            raise ValueError(f"the defect {name} needs either cases that expose it or the reason why none can")
         _seeded[name] = Defect(
             name=name,
             sentence=override.__doc__.strip().partition("\n")[0],
@@ -126,6 +137,9 @@ def seeded(
             healthy=healthy,
             defective=defective,
             spoils=spoils,
+            options=options,
+            unseen=unseen,
+            spreads=spreads or defective == PROCESS_GONE,
             override=override,
         )
         return override

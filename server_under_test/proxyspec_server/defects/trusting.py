@@ -5,9 +5,8 @@
 from ipaddress import ip_address
 
 from proxyspec_server.connection import Action, Connection
-from proxyspec_server.defects.seed import L4, NOT_ALLOWED, SESSION, seeded, unlisted, v2
+from proxyspec_server.defects.seed import L4, NOT_ALLOWED, SESSION, seeded, unlisted
 from proxyspec_server.ending import Ending
-from proxyspec_server.probe import Pause
 from proxyspec_server.proxy import Header, Malformed, Rule
 from proxyspec_server.smtp import SmtpSession
 
@@ -29,7 +28,10 @@ class TrustsEveryone(Connection):
 @seeded(
     "trusts-by-prefix",
     origin="requirement trust.source-filter",
-    killed_by=("trust.source-filter",),
+    killed_by=(
+        "general/trust/lookalike-v1",
+        "general/trust/lookalike-v2",
+    ),
     shows=unlisted(L4 + SESSION, source="127.0.0.12"),
     healthy=NOT_ALLOWED,
 )
@@ -53,7 +55,7 @@ def is_address(text: str) -> bool:
 @seeded(
     "trusts-proxied-address",
     origin="requirement trust.real-peer-for-filter",
-    killed_by=("trust.real-peer-for-filter",),
+    killed_by=("general/trust/address-inside",),
     shows=unlisted(b"PROXY TCP4 127.0.0.1 192.0.2.2 1111 25\r\n" + SESSION),
     healthy=NOT_ALLOWED,
     defective="220, 250 [127.0.0.1], 221, FIN",
@@ -90,7 +92,10 @@ class UnlistedRefusedForGood(SmtpSession):
 @seeded(
     "unlisted-goes-on",
     origin="requirement trust.source-filter; the promise of a disconnection",
-    killed_by=("trust.source-filter",),
+    killed_by=(
+        "general/trust/unlisted-local",
+        "general/trust/unlisted-mid-session",
+    ),
     shows=unlisted(L4 + SESSION),
     healthy=NOT_ALLOWED,
     defective="220, 421 4.7.0, 250 [127.0.0.2], 221, FIN",
@@ -101,38 +106,3 @@ class UnlistedGoesOn(SmtpSession):
     def refuse_proxy(self) -> None:
         super().refuse_proxy()
         self.ended = None
-
-
-@seeded(
-    "unlisted-waits",
-    origin="docker-postfix #226 (a direct client is left waiting)",
-    killed_by=("trust.source-filter",),
-    shows=unlisted(Pause(0.2), SESSION),
-    healthy="220, 250 [127.0.0.2], 221, FIN",
-    defective="421 4.3.2, FIN",
-)
-class UnlistedWaits(Connection):
-    """A header is expected from everyone, and believed from none but the trusted."""
-
-    def trusted(self) -> bool:
-        return True
-
-    def accept_header(self, header: Header, rest: bytes) -> list[Action]:
-        if super().trusted():
-            return super().accept_header(header, rest)
-        return self.close(Ending.REFUSED, self._profile.replies.proxy_refused)
-
-
-@seeded(
-    "unlisted-signature-unnoticed",
-    origin="Stalwart #689 (version 2 header answered 500 three times, then 221)",
-    killed_by=("smtp.refuse.untrusted",),
-    shows=unlisted(v2() + SESSION),
-    healthy=NOT_ALLOWED,
-    defective="220, 500 5.5.1, 500 5.5.1, 500 5.5.1, 500 5.5.1, 221, FIN",
-)
-class UnlistedSignatureUnnoticed(Connection):
-    """A version 2 header from a peer that may not send one is answered line by line."""
-
-    def opens_with_signature(self, data: bytes) -> bool:
-        return False

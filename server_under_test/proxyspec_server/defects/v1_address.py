@@ -68,7 +68,10 @@ class Ip4Padded(V1Reader):
 @seeded(
     "v1-ip4-empty-octet",
     origin="requirements v1.ip4.empty-octet, v1.ip4.dots-only",
-    killed_by=("v1.ip4.empty-octet",),
+    killed_by=(
+        "v1/ip4/dots-only",
+        "v1/ip4/empty-first",
+    ),
     shows=b"PROXY TCP4 192..2.1 192.0.2.2 1111 25\r\n",
 )
 class Ip4EmptyOctet(V1Reader):
@@ -81,7 +84,10 @@ class Ip4EmptyOctet(V1Reader):
 @seeded(
     "v1-ip4-fifth-octet",
     origin="requirement v1.ip4.five-octets",
-    killed_by=("v1.ip4.five-octets",),
+    killed_by=(
+        "malformed/v1/repeated/part-of-the-source",
+        "v1/ip4/fifth-empty",
+    ),
     shows=b"PROXY TCP4 192.0.2.1.5 192.0.2.2 1111 25\r\n",
 )
 class Ip4FifthOctet(V1Reader):
@@ -149,7 +155,7 @@ class Ip6Zone(V1Reader):
 @seeded(
     "v1-ip6-brackets",
     origin="requirement v1.ip6.bracket",
-    killed_by=("v1.ip6.bracket",),
+    killed_by=("v1/ip6/bracket",),
     shows=b"PROXY TCP6 [2001:db8::1] 2001:db8::2 1111 25\r\n",
     defective=AS_PROXIED6,
 )
@@ -194,7 +200,10 @@ class Ip6UpperRefused(V1Reader):
 @seeded(
     "v1-ip6-as-sent",
     origin="requirements v1.ip6.full (canonicalised), smtp.addr.received (canonical form)",
-    killed_by=("v1.ip6.full",),
+    killed_by=(
+        "smtp/address/tcp6-canonical",
+        "smtp/address/received-tcp6",
+    ),
     shows=b"PROXY TCP6 2001:0db8:0000:0000:0000:0000:0000:0001 2001:db8::2 1111 25\r\n",
     healthy=AS_PROXIED6,
     defective=served("2001:0db8:0000:0000:0000:0000:0000:0001"),
@@ -210,7 +219,7 @@ class Ip6AsSent(V1Reader):
 @seeded(
     "v1-ip6-mapped-refused",
     origin="requirement v1.ip6.v4mapped",
-    killed_by=("v1.ip6.v4mapped",),
+    killed_by=("v1/tcp6/mapped",),
     shows=b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1111 25\r\n",
     healthy=served("::ffff:192.0.2.1"),
     defective=REFUSED,

@@ -64,7 +64,7 @@ class CaseProtocol(Rewriting):
 @seeded(
     "v1-no-separator",
     origin="go-proxyproto commit 5914db8; requirement v1.sep.none",
-    killed_by=("v1.sep.none",),
+    killed_by=("v1/separator/none",),
     shows=b"PROXYTCP4 192.0.2.1 192.0.2.2 1111 25\r\n",
 )
 class NoSeparator(Rewriting):
@@ -129,7 +129,7 @@ class LeadingCrlf(HeaderParser):
 @seeded(
     "v1-leading-space",
     origin="requirement v1.sep.leading-space",
-    killed_by=("v1.sep.leading-space",),
+    killed_by=("v1/separator/leading",),
     shows=b" " + L4,
 )
 class LeadingSpace(HeaderParser):
@@ -155,7 +155,7 @@ class TrailingField(V1Reader):
 @seeded(
     "v1-trailing-field-tcp6",
     origin="requirement v1.field.trailing-tcp6",
-    killed_by=("v1.field.trailing-tcp6",),
+    killed_by=("v1/field/trailing-tcp6",),
     shows=L6.replace(b"\r\n", b" junk\r\n"),
     defective=AS_PROXIED6,
 )
@@ -182,7 +182,10 @@ class MissingPort(V1Reader):
 @seeded(
     "v1-missing-addresses",
     origin="requirement v1.field.missing-all",
-    killed_by=("v1.field.missing-all",),
+    killed_by=(
+        "v1/field/missing-all",
+        "aftermath/malformed/v1-no-addresses",
+    ),
     shows=b"PROXY TCP4\r\n",
     defective=AS_PEER,
 )
@@ -210,7 +213,10 @@ class OnlyPrefix(V1Reader):
 @seeded(
     "v1-protocol-begins-with",
     origin="requirement v1.proto.tcp44",
-    killed_by=("v1.proto.tcp44",),
+    killed_by=(
+        "malformed/v1/inserted/high-10",
+        "malformed/v1/inserted/nul-10",
+    ),
     shows=b"PROXY TCP44 192.0.2.1 192.0.2.2 1111 25\r\n",
 )
 class ProtocolBeginsWith(Rewriting):
@@ -223,7 +229,10 @@ class ProtocolBeginsWith(Rewriting):
 @seeded(
     "v1-protocol-ends-with",
     origin="requirement v1.proto.prefix",
-    killed_by=("v1.proto.prefix",),
+    killed_by=(
+        "malformed/v1/twice/prefix",
+        "v1/protocol/prefix",
+    ),
     shows=b"PROXY fooTCP4 192.0.2.1 192.0.2.2 1111 25\r\n",
 )
 class ProtocolEndsWith(Rewriting):
@@ -359,7 +368,7 @@ class Swapped(V1Reader):
 @seeded(
     "v1-lone-word-panics",
     origin="Apache CVE-2019-10097; SubethaSMTP #169",
-    killed_by=("inv.quiet-crash",),
+    killed_by=("aftermath/malformed/v1-one-word",),
     shows=b"PROXY\r\n",
     defective=PROCESS_GONE,
 )

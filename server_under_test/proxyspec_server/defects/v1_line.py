@@ -56,7 +56,7 @@ class CrThenAnything(V1Reader):
 @seeded(
     "v1-crcrlf",
     origin="requirement v1.eol.crcrlf",
-    killed_by=("v1.eol.crcrlf",),
+    killed_by=("v1/line-end/crcrlf",),
     shows=L4.replace(b"\r\n", b"\r\r\n"),
 )
 class DoubleCr(V1Reader):
@@ -119,7 +119,6 @@ class Limit108(V1Reader):
     killed_by=(
         "v1/length/no-crlf-107",
         "v1/length/108",
-        "inv.bounded",
     ),
     shows=b"PROXY UNKNOWN ".ljust(4000, b"A") + b"\r\n",
     defective=AS_PEER,
@@ -149,7 +148,10 @@ class TooLongHeld(V1Reader):
 @seeded(
     "v1-rest-dropped",
     origin='requirement gen.pipelined.v1 ("easy to skip it")',
-    killed_by=("gen.pipelined.v1",),
+    killed_by=(
+        "smtp/implicit-tls/two-headers",
+        "aftermath/reset/v1-answered",
+    ),
     shows=steps(L4 + SESSION),
     healthy=AS_PROXIED,
     defective="220, open",

@@ -24,7 +24,10 @@ class LongWay(V1Reader):
 @seeded(
     "v1-port-int",
     origin="requirements v1.port.plus, v1.port.underscore",
-    killed_by=("v1/port/plus", "v1.port.underscore", "v1/port/leading-zero"),
+    killed_by=(
+        "v1/port/plus",
+        "v1/port/leading-zero",
+    ),
     shows=line("1_111", "+25"),
 )
 class PortInt(V1Reader):
@@ -41,7 +44,7 @@ class PortInt(V1Reader):
 @seeded(
     "v1-port-unicode",
     origin="requirement v1.port.alpha",
-    killed_by=("v1.port.alpha",),
+    killed_by=("v1/port/other-digits",),
     shows=line("1111", "٢٥"),
 )
 class PortUnicode(V1Reader):
@@ -98,7 +101,10 @@ class PortUnbounded(V1Reader):
 @seeded(
     "v1-port-negative",
     origin="requirement v1.port.negative",
-    killed_by=("v1.port.negative",),
+    killed_by=(
+        "v1/port/negative",
+        "v1/port/source-negative",
+    ),
     shows=line("-1", "25"),
 )
 class PortNegative(V1Reader):
@@ -137,7 +143,7 @@ class PortHex(V1Reader):
 @seeded(
     "v1-port-atoi",
     origin="requirements v1.field.trailing-glued, v1.port.alpha",
-    killed_by=("v1.field.trailing-glued", "v1/port/hex"),
+    killed_by=("v1/port/hex",),
     shows=line("1111", "25junk"),
 )
 class PortAtoi(V1Reader):
@@ -151,7 +157,10 @@ class PortAtoi(V1Reader):
 @seeded(
     "v1-port-empty",
     origin="requirement v1.port.empty",
-    killed_by=("v1.port.empty",),
+    killed_by=(
+        "malformed/v1/without/dport",
+        "malformed/v1/without/sport",
+    ),
     shows=line("", ""),
 )
 class PortEmpty(V1Reader):

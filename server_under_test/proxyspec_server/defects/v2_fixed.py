@@ -2,6 +2,9 @@
 
 # ruff: noqa: D102 - each class says what its one method does wrong.
 
+from ipaddress import ip_address
+
+from proxyspec_server.connection import Connection
 from proxyspec_server.defects.seed import (
     A4,
     A6,
@@ -25,7 +28,10 @@ V2 = frozenset({"v2"})
 @seeded(
     "v2-signature-strcmp",
     origin="requirement v2.sig.nul-replaced (memcmp, not strcmp)",
-    killed_by=("v2.sig.byte11",),
+    killed_by=(
+        "malformed/v2/signature/flipped-05",
+        "malformed/v2/signature/flipped-06",
+    ),
     shows=v2(opening=SIGNATURE[:5] + b"\r\nSTOP\n"),
 )
 class SignatureStrcmp(V2Reader):
@@ -53,7 +59,10 @@ class SignatureNulSkipped(V2Reader):
 @seeded(
     "v2-signature-last-byte",
     origin="requirement v2.sig.byte11",
-    killed_by=("v2.sig.byte11",),
+    killed_by=(
+        "malformed/v2/signature/flipped-11",
+        "v2/signature/byte-11",
+    ),
     shows=v2(opening=SIGNATURE[:-1] + b"\x0b"),
 )
 class SignatureLastByte(V2Reader):
@@ -150,7 +159,7 @@ class UndefinedFamilyServed(V2Reader):
 @seeded(
     "v2-undefined-transport-panics",
     origin="go-proxyproto commit 5914db8 (panic on family 0x13)",
-    killed_by=("inv.quiet-crash",),
+    killed_by=("aftermath/malformed/v2-transport",),
     shows=v2(family=0x13),
     defective=PROCESS_GONE,
 )
@@ -166,7 +175,7 @@ class UndefinedTransportPanics(V2Reader):
 @seeded(
     "v2-unspec-block-used",
     origin="requirement v2.proxy.unspec-len12 (never address from the block)",
-    killed_by=("v2.proxy.unspec-len12",),
+    killed_by=("v2/proxy/unspec-12",),
     shows=v2(family=0x00),
     healthy=AS_PEER,
 )
@@ -184,7 +193,10 @@ class UnspecBlockUsed(V2Reader):
 @seeded(
     "v2-half-unspec-as-tcp",
     origin="requirement v2.proxy.fam-10 (must never be used as TCP)",
-    killed_by=("v2.proxy.fam-10",),
+    killed_by=(
+        "v2/proxy/inet-unspec",
+        "malformed/v2/family/flipped-0",
+    ),
     shows=v2(family=0x10),
     healthy=AS_PEER,
 )
@@ -215,10 +227,7 @@ class Tcp6Refused(V2Reader):
 @seeded(
     "v2-unspec-panics",
     origin="Envoy CVE-2024-23327 (GHSA-4h5x-x9vh-m29j)",
-    killed_by=(
-        "v2.proxy.unspec-len0",
-        "inv.quiet-crash",
-    ),
+    killed_by=("v2/proxy/unspec",),
     shows=v2(b"", family=0x00),
     healthy=AS_PEER,
     defective=PROCESS_GONE,
@@ -250,7 +259,7 @@ class Swapped(V2Reader):
 @seeded(
     "v2-host-order-ports",
     origin="requirement v2.addr.order (network order)",
-    killed_by=("v2.addr.order",),
+    unseen="no reply and no Received field of a mail server tells a port",
     shows=session(v2(), Look.HEADER),
     healthy="192.0.2.1:1111 > 192.0.2.2:25",
     defective="192.0.2.1:22276 > 192.0.2.2:6400",
@@ -273,7 +282,7 @@ def swapped(endpoint: Endpoint | None) -> Endpoint | None:
 @seeded(
     "v2-tcp6-destination-port",
     origin="HAProxy before 2.2-dev2, commit bd8bf6710 (wrong IPv6 destination port)",
-    killed_by=("v2.addr.order",),
+    unseen="no reply and no Received field of a mail server tells a port",
     shows=session(v2(A6, family=0x21), Look.HEADER),
     healthy="[2001:db8::1]:1111 > [2001:db8::2]:25",
     defective="[2001:db8::1]:1111 > [2001:db8::2]:1111",
@@ -324,3 +333,72 @@ class Refused(V2Reader):
 
     def read(self, data: bytes | bytearray, max_size: int) -> Header | NeedMore:
         raise HeaderFault(Rule.PREFIX, "no version 2 here")
+
+
+@seeded(
+    "v2-family-from-length",
+    origin="requirement v2.proxy.unspec-len12 (never the address from the block)",
+    killed_by=("v2/proxy/unspec-36", "v2/proxy/unspec-stream", "v2/proxy/inet6-unspec"),
+    shows=v2(A6, family=0x00),
+    healthy=AS_PEER,
+    defective=AS_PROXIED6,
+)
+class FamilyFromLength(V2Reader):
+    """A family that names no TCP is guessed from the length of the block."""
+
+    def not_tcp(self, family: Family, header: bytes) -> Header:
+        if len(header) == 28:
+            return self.tcp4(Family.TCP4, header)
+        return self.tcp6(Family.TCP6, header) if len(header) == 52 else super().not_tcp(family, header)
+
+
+@seeded(
+    "v2-local-undefined-family-as-nobody",
+    origin="requirement v2.local.bad-family (served as the peer, or refused)",
+    killed_by=("v2/local/family-f3", "v2/local/family-13", "v2/local/family-40", "v2/local/family-03"),
+    shows=v2(b"", command=0x20, family=0xF3),
+    healthy=AS_PEER,
+    defective=served("0.0.0.0"),  # noqa: S104 - an address to be shown
+)
+class LocalUndefinedFamilyAsNobody(V2Reader):
+    """LOCAL with an undefined family leaves an address of zeros, which is believed."""
+
+    def local(self, family: Family, header: bytes) -> Header:
+        read = super().local(family, header)
+        if header[13] in [known.value for known in Family]:
+            return read
+        return read._replace(source=Endpoint("0.0.0.0", 0))  # noqa: S104 - an address to be shown, not to listen on
+
+
+@seeded(
+    "v2-unspec-as-nobody",
+    origin="requirement v2.proxy.unspec-len0 (served as the peer, or refused)",
+    killed_by=("v2/proxy/unspec", "v2/proxy/unspec-12"),
+    shows=v2(b"", family=0x00),
+    healthy=AS_PEER,
+    defective=served("::"),
+)
+class UnspecAsNobody(V2Reader):
+    """PROXY with UNSPEC leaves an address of zeros, which is believed."""
+
+    def not_tcp(self, family: Family, header: bytes) -> Header:
+        read = super().not_tcp(family, header)
+        return read._replace(source=Endpoint("::", 0)) if family is Family.UNSPEC else read
+
+
+@seeded(
+    "v2-unusual-address-as-peer",
+    origin="requirement v2.addr.any-or-multicast (never the rights of the proxy)",
+    killed_by=("v2/address/loopback", "v2/address/multicast", "v2/address/broadcast", "v2/address/any"),
+    shows=v2(bytes.fromhex("e0000001 c0000202 0457 0019")),
+    healthy=served("224.0.0.1"),
+    defective=AS_PEER,
+)
+class UnusualAddressAsPeer(Connection):
+    """An address that no client can have counts as none: the proxy itself is the client then."""
+
+    def believed_client(self, header: Header) -> Endpoint:
+        client = super().believed_client(header)
+        address = ip_address(client.host)
+        unusual = address.is_loopback or address.is_multicast or address.is_unspecified
+        return self.peer if unusual or client.host == "255.255.255.255" else client

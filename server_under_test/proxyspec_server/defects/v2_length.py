@@ -61,7 +61,7 @@ class ShortBlockBorrows(V2Reader):
 @seeded(
     "v2-short-block-panics",
     origin="Caddy and mastercactapus/proxyprotocol CVE-2019-14243 (panic on 21 12 00 00)",
-    killed_by=("inv.quiet-crash",),
+    killed_by=("aftermath/malformed/v2-no-block",),
     shows=v2(b"", family=0x12),
     defective=PROCESS_GONE,
 )
@@ -75,7 +75,7 @@ class ShortBlockPanics(V2Reader):
 @seeded(
     "v2-zero-length-hangs",
     origin="requirement v2.len.zero-tcp4",
-    killed_by=("gen.abort.promptness",),
+    killed_by=("v2/length/zero",),
     shows=steps(v2(b"")),
     defective=TIMED_OUT,
 )
@@ -264,7 +264,10 @@ class LocalNotAwaited(V2Reader):
 @seeded(
     "v2-local-family-refused",
     origin="requirement v2.local.tcp4-len0 (family ignored, length 0 legal)",
-    killed_by=("v2.local.tcp4-len0",),
+    killed_by=(
+        "v2/local/family-without-block",
+        "v2/local/short-block",
+    ),
     shows=v2(b"", command=LOCAL),
     healthy=AS_PEER,
     defective=REFUSED,
@@ -282,8 +285,8 @@ class LocalFamilyRefused(V2Reader):
     "v2-rest-dropped",
     origin="requirement gen.pipelined.v2",
     killed_by=(
-        "gen.pipelined.v2",
-        "gen.pipelined.local",
+        "aftermath/reset/v2-answered",
+        "smtp/implicit-tls/local-one-segment",
     ),
     shows=steps(v2() + SESSION),
     healthy=AS_PROXIED,
@@ -315,7 +318,10 @@ class OneByteTooMany(V2Reader):
 @seeded(
     "v2-unix-short-accepted",
     origin="requirement v2.proxy.unix-short; Apache CVE-2019-10097 in kind",
-    killed_by=("v2.proxy.unix-short",),
+    killed_by=(
+        "malformed/v2/family/flipped-5",
+        "v2/length/215-unix",
+    ),
     shows=v2(bytes(215), family=0x31),
     defective=AS_PEER,
 )
@@ -332,3 +338,55 @@ class UnixShortAccepted(V2Reader):
             if len(header) >= 232
             else Header(2, Command.PROXY, family, None, None, b"", len(header))
         )
+
+
+@seeded(
+    "v2-unix-leaks",
+    origin="requirement v2.proxy.unix-stream; Jetty #4843 in kind (what is not used is not skipped)",
+    killed_by=("v2/proxy/unix-stream", "v2/proxy/unix-datagram", "v2/proxy/unix-unspec"),
+    shows=v2(b"/a\r\n".ljust(216, b"\0"), family=0x31),
+    healthy=AS_PEER,
+    defective="220, 500 5.5.1, 500 5.5.1, 221, FIN",
+)
+class UnixLeaks(V2Reader):
+    """The addresses of UNIX sockets are not used, and left to the session."""
+
+    def not_tcp(self, family: Family, header: bytes) -> Header:
+        read = super().not_tcp(family, header)
+        return read._replace(size=FIXED_SIZE) if family.value & 0xF0 == 0x30 else read
+
+
+@seeded(
+    "v2-udp-leaks",
+    origin="requirement v2.proxy.udp4; Jetty #4843 in kind (what is not used is not skipped)",
+    killed_by=("v2/proxy/udp4", "v2/proxy/udp6"),
+    shows=v2(family=0x12),
+    healthy=AS_PEER,
+    defective="220, 500 5.5.1, 221, FIN",
+)
+class UdpLeaks(V2Reader):
+    """The addresses of UDP are not used, and left to the session."""
+
+    def not_tcp(self, family: Family, header: bytes) -> Header:
+        header_read = super().not_tcp(family, header)
+        return header_read._replace(size=FIXED_SIZE) if family in (Family.UDP4, Family.UDP6) else header_read
+
+
+@seeded(
+    "v2-too-large-leaks",
+    origin="requirement gen.leak.header-bytes-to-smtp (over-long header)",
+    killed_by=("v2/length/beyond-4113", "v2/length/beyond-16384", "v2/length/beyond-65551"),
+    shows=v2(A4 + tlv(0x04, b"\n" * 4200)),
+    healthy=REFUSED,
+    defective="220, 500 5.5.1, 221, FIN",
+)
+class TooLargeLeaks(V2Reader):
+    """A header larger than the limit is cut there, and the session gets what is behind."""
+
+    def read(self, data: bytes | bytearray, max_size: int) -> Header | NeedMore:
+        if len(data) >= FIXED_SIZE and data[12:14] == b"\x21\x11" and int.from_bytes(data[14:16], "big") > 4096:
+            if len(data) < 28:
+                return NeedMore(28)
+            cut = super().read(bytes(data[:14]) + b"\0\x0c" + bytes(data[16:28]), max_size)
+            return cut._replace(size=4112) if isinstance(cut, Header) and len(data) >= 4112 else NeedMore(4112)
+        return super().read(data, max_size)

@@ -6,20 +6,24 @@ from zlib import crc32
 
 from crc32c import crc32c
 
+from proxyspec_server.connection import Action, Connection
 from proxyspec_server.defects.seed import (
     A4,
     AS_PEER,
     AS_PROXIED,
-    CRASHED,
     PROCESS_GONE,
     REFUSED,
+    SESSION,
     panic,
     seeded,
     session,
+    steps,
     tlv,
     v2,
 )
+from proxyspec_server.probe import Pause
 from proxyspec_server.proxy import (
+    Command,
     Family,
     Header,
     HeaderFault,
@@ -31,6 +35,7 @@ from proxyspec_server.proxy import (
     V2Reader,
 )
 from proxyspec_server.proxy.tlv import spans
+from proxyspec_server.smtp import SmtpSession, Standing
 
 SSL = tlv(0x20, b"\x01\0\0\0\0" + tlv(0x21, b"TLSv1.3"))
 
@@ -70,7 +75,10 @@ class UnknownRefused(TlvReader):
 @seeded(
     "tlv-empty-refused",
     origin="requirement v2.tlv.noop-empty",
-    killed_by=("v2.tlv.noop-empty",),
+    killed_by=(
+        "v2/length/total-31",
+        "v2/tlv/noop-empty",
+    ),
     shows=v2(A4 + tlv(0x04)),
     healthy=AS_PROXIED,
     defective=REFUSED,
@@ -87,7 +95,7 @@ class EmptyRefused(TlvReader):
 @seeded(
     "tlv-overrun-eats-payload",
     origin="HAProxy 1.6 to 2.1, commit 488ee7fb6 (TLV loop ignores the end of the header)",
-    killed_by=("v2.tlv.overrun-into-payload",),
+    killed_by=("v2/tlv/overrun-into-payload",),
     shows=v2(A4 + b"\x04\0\x11abc\r\n", length=20),
     defective="220, 221, FIN",
 )
@@ -104,7 +112,10 @@ class OverrunEatsPayload(V2Reader):
 @seeded(
     "tlv-payload-parsed",
     origin="HAProxy 1.6-dev, commit 7209c204b (payload parsed as TLVs)",
-    killed_by=("gen.pipelined.v2",),
+    killed_by=(
+        "v2/tlv/tcp6",
+        "v2/length/total-536-tcp6",
+    ),
     shows=v2(A4 + tlv(0x04, b"abc")),
     healthy=AS_PROXIED,
     defective=REFUSED,
@@ -122,7 +133,7 @@ class PayloadParsed(V2Reader):
 @seeded(
     "tlv-overrun-panics",
     origin="netty #16866 in kind; requirement v2.tlv.len-ffff",
-    killed_by=("v2.tlv.len-ffff", "inv.quiet-crash"),
+    killed_by=("aftermath/malformed/tlv-ffff",),
     shows=v2(A4 + b"\x04\xff\xffabc"),
     defective=PROCESS_GONE,
 )
@@ -136,7 +147,7 @@ class OverrunPanics(TlvReader):
 @seeded(
     "tlv-walk-off-by-one",
     origin="requirement v2.tlv.noop-10",
-    killed_by=("v2.tlv.noop-10", "v2/tlv/noop"),
+    killed_by=("v2/tlv/noop",),
     shows=v2(A4 + tlv(0x02, b"example.com") + tlv(0x04, b"abc")),
     healthy=AS_PROXIED,
     defective=REFUSED,
@@ -158,7 +169,10 @@ class WalkOffByOne(TlvReader):
 @seeded(
     "tlv-duplicate-refused",
     origin="Envoy #42075 in kind; requirement v2.tlv.noop-many",
-    killed_by=("v2.tlv.noop-many",),
+    killed_by=(
+        "malformed/v2/tlv/added",
+        "v2/tlv/noop-many",
+    ),
     shows=v2(A4 + tlv(0x04) * 2),
     healthy=AS_PROXIED,
     defective=REFUSED,
@@ -176,7 +190,7 @@ class DuplicateRefused(TlvReader):
 @seeded(
     "tlv-unique-id-128-refused",
     origin="requirement v2.tlv.unique-id-128",
-    killed_by=("v2.tlv.unique-id-128",),
+    killed_by=("v2/tlv/unique-id-128",),
     shows=v2(A4 + tlv(0x05, b"u" * 128)),
     healthy=AS_PROXIED,
     defective=REFUSED,
@@ -206,18 +220,21 @@ class SslRefused(TlvReader):
 @seeded(
     "ssl-recursion",
     origin="netty CVE-2022-41881",
-    killed_by=("v2.tlv.ssl-nested",),
+    killed_by=("v2/tlv/ssl-nested/500",),
     shows=v2(
         A4 + b"".join(b"\x20" + (5 + 8 * left).to_bytes(2, "big") + b"\x01\0\0\0\0" for left in range(500, -1, -1))
     ),
     healthy=AS_PROXIED,
-    defective=CRASHED,
+    defective=PROCESS_GONE,
 )
 class SslRecursion(TlvReader):
-    """SSL TLVs inside an SSL TLV are read by recursion, as deep as they go."""
+    """SSL TLVs inside an SSL TLV are read by recursion, and a stack that runs over ends the process."""
 
     def check_ssl(self, value: bytes) -> None:
-        self.check_inside(SslInfo.of(value))
+        try:
+            self.check_inside(SslInfo.of(value))
+        except RecursionError:
+            panic()
 
     def check_inside(self, info: SslInfo) -> None:
         for inner in info.tlvs:
@@ -228,7 +245,7 @@ class SslRecursion(TlvReader):
 @seeded(
     "ssl-empty-panics",
     origin="requirement v2.tlv.ssl-len0",
-    killed_by=("v2.tlv.ssl-len0",),
+    killed_by=("aftermath/malformed/ssl-empty",),
     shows=v2(A4 + tlv(0x20)),
     defective=PROCESS_GONE,
 )
@@ -244,7 +261,10 @@ class SslEmptyPanics(TlvReader):
 @seeded(
     "ssl-unknown-bits-refused",
     origin="requirement v2.tlv.ssl-unknown-client-bits",
-    killed_by=("v2.tlv.ssl-unknown-client-bits",),
+    killed_by=(
+        "v2/tlv/ssl-client/all-bits",
+        "v2/tlv/ssl-client/unknown-bits",
+    ),
     shows=v2(A4 + tlv(0x20, b"\xf8\0\0\0\0")),
     healthy=AS_PROXIED,
     defective=REFUSED,
@@ -274,7 +294,7 @@ class CrcIgnored(TlvReader):
 @seeded(
     "crc32c-zero-accepted",
     origin="requirement v2.tlv.crc32c-zero",
-    killed_by=("v2.tlv.crc32c-zero",),
+    killed_by=("v2/tlv/crc32c-wrong-zero",),
     shows=v2(A4 + tlv(0x03, bytes(4))),
 )
 class CrcZeroAccepted(TlvReader):
@@ -288,7 +308,10 @@ class CrcZeroAccepted(TlvReader):
 @seeded(
     "crc32c-length-unchecked",
     origin="requirements v2.tlv.crc32c-len3, v2.tlv.crc32c-len5",
-    killed_by=("v2.tlv.crc32c-len3",),
+    killed_by=(
+        "v2/tlv/crc32c-length-0",
+        "v2/tlv/crc32c-length-3",
+    ),
     shows=v2(A4 + tlv(0x03, bytes(3))),
 )
 class CrcLengthUnchecked(TlvReader):
@@ -363,7 +386,10 @@ class CrcNoFinalXor(TlvReader):
 @seeded(
     "crc32c-up-to-itself",
     origin="requirement v2.tlv.crc32c-ok-not-last (whole header)",
-    killed_by=("v2.tlv.crc32c-ok-not-last",),
+    killed_by=(
+        "v2/tlv/crc32c-first",
+        "malformed/v2/sealed/added",
+    ),
     shows=sealed(after=tlv(0x04, b"abcd")),
     healthy=AS_PROXIED,
     defective=REFUSED,
@@ -378,7 +404,10 @@ class CrcUpToItself(TlvReader):
 @seeded(
     "crc32c-only-last",
     origin="requirement v2.tlv.crc32c-ok-not-last",
-    killed_by=("v2.tlv.crc32c-ok-not-last",),
+    killed_by=(
+        "malformed/v2/broken-seal/added",
+        "malformed/v2/broken-seal/flipped-16",
+    ),
     shows=v2(A4 + tlv(0x03, bytes(4)) + tlv(0x04, b"abcd")),
 )
 class CrcOnlyLast(TlvReader):
@@ -392,7 +421,10 @@ class CrcOnlyLast(TlvReader):
 @seeded(
     "crc32c-over-payload",
     origin="requirement v2.tlv.crc32c-ok-payload",
-    killed_by=("v2.tlv.crc32c-ok-payload",),
+    killed_by=(
+        "v2/tlv/crc32c-tcp6",
+        "v2/tlv/crc32c-payload",
+    ),
     shows=session(sealed()),
     healthy=AS_PROXIED,
     defective=REFUSED,
@@ -411,7 +443,7 @@ class CrcOverPayload(V2Reader):
 @seeded(
     "crc32c-local-ignored",
     origin="requirement v2.tlv.crc32c-local-bad",
-    killed_by=("v2.tlv.crc32c-local-bad",),
+    killed_by=("v2/tlv/crc32c-mismatch-local",),
     shows=spoilt(sealed(command=0x20, family=0x00, body=b"")),
     defective=AS_PEER,
 )
@@ -420,3 +452,90 @@ class CrcLocalIgnored(V2Reader):
 
     def check_opaque(self, header: bytes) -> None:
         pass
+
+
+@seeded(
+    "tlv-fault-served-as-peer",
+    origin="requirement inv.no-downgrade",
+    killed_by=("v2/tlv/overrun", "v2/tlv/stray-1", "v2/tlv/ssl-broken/empty", "v2/tlv/crc32c-twice"),
+    shows=v2(A4 + b"\x04"),
+    defective=AS_PEER,
+)
+class FaultServedAsPeer(V2Reader):
+    """A header whose TLVs are broken counts as one without an address."""
+
+    def tcp4(self, family: Family, header: bytes) -> Header:
+        try:
+            return super().tcp4(family, header)
+        except HeaderFault:
+            return Header(2, Command.PROXY, family, None, None, b"", len(header))
+
+
+@seeded(
+    "tlv-duplicate-leaks",
+    origin="Envoy #42075 in kind (types that come twice); requirement inv.header-not-payload",
+    killed_by=("v2/tlv/duplicate",),
+    shows=v2(A4 + tlv(0x02, b"a.test") + tlv(0x02, b"b.test")),
+    healthy=AS_PROXIED,
+    defective="220, 500 5.5.1, 221, FIN",
+)
+class DuplicateLeaks(V2Reader):
+    """The first TLV whose type has come before ends the header, and the session gets it."""
+
+    def tcp4(self, family: Family, header: bytes) -> Header:
+        read = super().tcp4(family, header)
+        known: set[int] = set()
+        for kind, value, _ in spans(header, 28, len(header)):
+            if kind in known and kind != TlvType.NOOP:
+                return read._replace(size=value - 3)
+            known.add(kind)
+        return read
+
+
+@seeded(
+    "unique-id-echoed",
+    origin="Envoy CVE-2024-23324 in kind; requirement v2.tlv.log-injection",
+    killed_by=("v2/tlv/log-injection/unique-id",),
+    shows=steps(v2(A4 + tlv(0x05, b"a\r\n250 b")), Pause(0.2), SESSION),
+    healthy=AS_PROXIED,
+    defective="220, 250 [192.0.2.1], 250, 221, FIN",
+)
+class UniqueIdEchoed(Connection):
+    """The bytes of a UNIQUE_ID TLV stand as they are in the answer to EHLO."""
+
+    kind = TlvType.UNIQUE_ID
+
+    class Session(SmtpSession):
+        """A session that says what it is called elsewhere."""
+
+        label = ""
+
+        def hello(self) -> str:
+            return f"{super().hello()}{self.label}"
+
+        def say(self, text: str, **fields: str) -> None:
+            """Queue the reply, its bytes as they came."""
+            self._out.append(text.format(**fields).encode("latin-1", "replace") + b"\r\n")
+
+    session_type = Session
+
+    def begin_session(self, standing: Standing, rest: bytes) -> list[Action]:
+        actions = super().begin_session(standing, rest)
+        value = self.header.tlv(self.kind) if self.header is not None else None
+        if value is not None and isinstance(self._session, UniqueIdEchoed.Session):
+            self._session.label = " " + value.decode("latin-1")
+        return actions
+
+
+@seeded(
+    "alpn-echoed",
+    origin="Envoy CVE-2024-23324 in kind; requirement v2.tlv.log-injection",
+    killed_by=("v2/tlv/log-injection/alpn",),
+    shows=steps(v2(A4 + tlv(0x01, b"a\r\n250 b")), Pause(0.2), SESSION),
+    healthy=AS_PROXIED,
+    defective="220, 250 [192.0.2.1], 250, 221, FIN",
+)
+class AlpnEchoed(UniqueIdEchoed):
+    """The bytes of an ALPN TLV stand as they are in the answer to EHLO."""
+
+    kind = TlvType.ALPN
