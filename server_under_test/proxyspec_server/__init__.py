@@ -1,8 +1,9 @@
 """A reference SMTP server that speaks the PROXY protocol.
 
 Read it from the inside out: `proxy` turns bytes into a header, `smtp` turns bytes into a mail session, `connection`
-puts the one before the other and decides who may send what, and `shell` gives connections a socket and a clock. All
-these but `shell` work on bytes in memory, TLS included (`tls`), and can be driven without a socket.
+puts the one before the other and decides who may send what: all on bytes in memory, TLS included (`tls`). Sockets and
+clocks come in with `shell`: it gives a `wire` to each connection that a `listener` accepts, and all are watched with
+one `polling` set.
 """
 
 from proxyspec_server.connection import Connection, Entrance, Service, SslTlvUse

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from proxyspec_server.connection import Connection
 from proxyspec_server.profile import Profile
 from proxyspec_server.proxy import HeaderParser, TlvReader, V1Reader, V2Reader
-from proxyspec_server.shell import Server, Wire
+from proxyspec_server.shell import Server
 from proxyspec_server.smtp import SmtpSession
+from proxyspec_server.wire import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def assemble(profile: Profile, override: type | None = None) -> Assembly:
     if issubclass(own, Connection):
         return Assembly(profile, connection_type=own)
     if issubclass(own, Wire):
-        return Assembly(profile, server_type=type("Server", (Server,), {"wire": lambda server: own(server)}))
+        return Assembly(profile, server_type=type("Server", (Server,), {"wire_type": own}))
     if issubclass(own, Server):
         return Assembly(profile, server_type=own)
     raise TypeError(f"{override.__name__} is derived from nothing that a server is made of")

@@ -19,14 +19,15 @@ from pathlib import Path
 from proxyspec_server.certificate import self_signed
 from proxyspec_server.connection import Entrance, Service, SslTlvUse
 from proxyspec_server.journal import Journal, Step
+from proxyspec_server.listener import BACKLOG
 from proxyspec_server.loops import Loop, LoopUnavailable, loop_factory
 from proxyspec_server.message import Deliver
 from proxyspec_server.profile import Limits
 from proxyspec_server.profiles import PROFILES
 from proxyspec_server.proxy import Endpoint
 from proxyspec_server.scrape import MetricsPort
-from proxyspec_server.selection import add_options, answer_lists, check_defect, selected
-from proxyspec_server.shell import BACKLOG, Server
+from proxyspec_server.selection import add_options, answer_lists, check_difference, selected
+from proxyspec_server.shell import Server
 from proxyspec_server.sink import Maildir, discard
 from proxyspec_server.tls import CertificateError, server_context
 from proxyspec_server.trust import TrustList, TrustListError, parse_entry
@@ -62,6 +63,7 @@ class Options:
     name: str
     profile: str
     defect: str | None
+    variation: str | None
     limits: Limits
     log: str
     maildir: Path | None
@@ -132,7 +134,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "proxyspec serve") -> in
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     listeners = Listeners()
     try:
-        parts = selected(options.profile, options.defect)
+        parts = selected(options.profile, options.defect, options.variation)
         service = Service(
             name=options.name,
             trust=options.load_trust(),
@@ -293,7 +295,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> Options:
         parser.error("--metrics counts for one process; leave out --workers, or send SIGUSR1 and read the log")
     if answer_lists(found):
         raise SystemExit(EXIT_STOPPED)
-    check_defect(parser, found.defect)
+    check_difference(parser, found.defect, found.variation)
     certificate = _certificate(parser, found)
     if found.metrics and not found.metrics_public and not ipaddress.ip_address(found.metrics.host).is_loopback:
         parser.error(f"--metrics {found.metrics} can be reached by others; take 127.0.0.1, or add --metrics-public")
@@ -311,6 +313,7 @@ def parse(argv: Sequence[str] | None, prog: str) -> Options:
         name=found.hostname or _default_hostname(),
         profile=found.profile,
         defect=found.defect,
+        variation=found.variation,
         limits=replace(
             PROFILES[found.profile].limits,
             header_timeout=found.header_timeout,

@@ -40,7 +40,7 @@ class Write(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Start this deadline, or start it again, instead of the one before."""
+    """Start this deadline, or start it again, instead of the one before. IDLE starts again with all bytes that come."""
 
     timer: Timer
 
@@ -181,9 +181,11 @@ class Connection:
         if self.trusted():
             limits = self._profile.limits
             self._parser = self._profile.header_parser(self._profile.versions, limits.header_size)
-            return [_TRUSTED, _WAIT_HEADER, *self.before_header()]
-        self._opening = b"" if 2 in self._profile.versions else None
-        return [_UNTRUSTED, *self.admit(Standing.UNLISTED, b"")]
+            note, actions = _TRUSTED, [_WAIT_HEADER, *self.before_header()]
+        else:
+            self._opening = b"" if 2 in self._profile.versions else None
+            note, actions = _UNTRUSTED, self.admit(Standing.UNLISTED, b"")
+        return [note, *actions] if self._service.noting else actions
 
     def overloaded(self) -> list[Action]:
         """The connection is there and is one too many."""
@@ -453,12 +455,12 @@ class Connection:
         output = session.start()
         if rest:
             output += session.feed(rest)
-        return self.session_output(session, output)
+        return [_WAIT_IDLE, *self.session_output(session, output)]
 
     def session_output(self, session: SmtpSession, output: bytes) -> list[Action]:
         """What the session's turn amounts to."""
         if output and session.ended is None and not session.upgrading and not self._service.noting:
-            return [self.write(output), _WAIT_IDLE]
+            return [self.write(output)]
         actions: list[Action] = [*session.take_notes()] if self._service.noting else []
         if output:
             actions.append(self.write(output))
@@ -468,8 +470,6 @@ class Connection:
             actions += self.farewell()
         elif session.upgrading:
             actions += self.begin_handshake(b"")
-        else:
-            actions.append(_WAIT_IDLE)
         return actions
 
     # The end.

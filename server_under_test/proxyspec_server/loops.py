@@ -1,6 +1,7 @@
 """Event loops: the standard library's, or uvloop's where that is installed."""
 
 import asyncio
+import select
 from collections.abc import Callable
 from enum import StrEnum
 from importlib import import_module
@@ -19,7 +20,7 @@ class Loop(StrEnum):
 
 
 class LoopUnavailable(Exception):
-    """The event loop asked for is not installed; the message names the remedy."""
+    """The event loop asked for cannot run the server here; the message names the remedy."""
 
 
 def chosen(loop: Loop) -> Loop:
@@ -31,6 +32,8 @@ def chosen(loop: Loop) -> Loop:
 
 def loop_factory(loop: Loop) -> LoopFactory:
     """What makes an event loop of that kind. Raises LoopUnavailable."""
+    if not hasattr(select, "epoll"):
+        raise LoopUnavailable("the server needs epoll, which this system does not have; run it on Linux")
     if chosen(loop) is Loop.ASYNCIO:
         return asyncio.new_event_loop
     try:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from proxyspec_server.ending import Ending
 from proxyspec_server.journal import Note, Step, Value
-from proxyspec_server.message import Deliver, DeliveryFailed, Message
+from proxyspec_server.message import Deliver, DeliveryFailed, Message, make_message
 from proxyspec_server.profile import Profile
 from proxyspec_server.proxy import Endpoint
 from proxyspec_server.visible import visible
@@ -64,7 +64,6 @@ class Security(Enum):
     """Up to the proxy, says its SSL TLV, and the configuration believes it (section 2.2.6)."""
 
 
-_OFFERED = Security.OFFERED
 _ENCRYPTED = (Security.ACTIVE, Security.AT_PROXY)
 
 
@@ -186,9 +185,21 @@ def _named(text: str, name: str) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def _listed(keywords: tuple[str, ...]) -> str:
+def _listed(keywords: tuple[str, ...]) -> bytes:
     """The last lines of the answer to EHLO."""
-    return "".join([f"250-{keyword}\r\n" for keyword in keywords[:-1]]) + f"250 {keywords[-1]}"
+    return _encoded("".join([f"250-{keyword}\r\n" for keyword in keywords[:-1]]) + f"250 {keywords[-1]}")
+
+
+@lru_cache(maxsize=16)
+def _keywords(size: int, security: Security) -> tuple[str, ...]:
+    always = ("PIPELINING", f"SIZE {size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
+    return (*always, "STARTTLS") if security is Security.OFFERED else always
+
+
+@lru_cache(maxsize=1024)
+def _shown_client(template: str, literal: str, address: str) -> str:
+    """The client in a Received field: the same few come again and again, and formatting takes longer than finding."""
+    return template.format(literal=literal, address=address)
 
 
 @lru_cache(maxsize=2)
@@ -343,6 +354,12 @@ class SmtpSession:
     # Lines.
 
     def _feed_lines(self, data: bytes) -> bytes:
+        end = data.find(_LINE_END)
+        if 0 <= end <= _SHORT and end == len(data) - 2 and not self._discarding:
+            # One line and no more, as from all who wait for their replies.
+            self.commands += 1
+            self.line(data[:end])
+            return b""
         start = 0
         while True:
             end = data.find(_LINE_END, start)
@@ -403,13 +420,13 @@ class SmtpSession:
     def do_helo(self, argument: bytes) -> None:
         """HELO (RFC 5321, section 4.1.1.1)."""
         self.greet(argument, "HELO")
-        self.say("250 " + self.hello())
+        self._out.append(_encoded("250 " + self.hello()))
 
     def do_ehlo(self, argument: bytes) -> None:
         """EHLO: the address the server believes, then the extensions."""
         self.greet(argument, "EHLO")
-        self.say("250-{hello}", hello=self.hello())
-        self.say(_listed(tuple(self.extensions())))
+        self._out.append(_encoded("250-" + self.hello()))
+        self._out.append(_listed(self.extensions()))
 
     def greet(self, argument: bytes, verb: str) -> None:
         """Take the client's name and forget any transaction."""
@@ -428,10 +445,9 @@ class SmtpSession:
         """The first line of the answer to HELO and EHLO, without code."""
         return self._profile.replies.hello.format(name=self._name, helo=self.helo, address=self.client.host)
 
-    def extensions(self) -> list[str]:
+    def extensions(self) -> tuple[str, ...]:
         """The EHLO keywords."""
-        always = ["PIPELINING", f"SIZE {self._profile.limits.message}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
-        return [*always, "STARTTLS"] if self.security is _OFFERED else always
+        return _keywords(self._profile.limits.message, self.security)
 
     def do_mail(self, argument: bytes) -> None:
         """MAIL: opens a transaction."""
@@ -640,12 +656,14 @@ class SmtpSession:
         self._transactions += 1
         identity = f"{self.identity}.{self._transactions}"
         received = self.received_field(identity).encode("ascii")
-        return Message(
-            id=identity,
-            sender=self.sender or "",
-            recipients=tuple(self.recipients),
-            chunks=(received, *body.chunks),
-            size=len(received) + body.size,
+        return make_message(
+            (
+                identity,
+                self.sender or "",
+                tuple(self.recipients),
+                (received, *body.chunks),
+                len(received) + body.size,
+            )
         )
 
     def received_field(self, identity: str) -> str:
@@ -662,7 +680,7 @@ class SmtpSession:
 
     def received_client(self) -> str:
         """The client as the Received field shows it."""
-        return self._profile.received_client.format(literal=self.address_literal(), address=self.client.host)
+        return _shown_client(self._profile.received_client, self.address_literal(), self.client.host)
 
     def address_literal(self) -> str:
         """The client's address as an address literal (RFC 5321, section 4.1.3)."""

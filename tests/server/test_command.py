@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from proxyspec_server.command import main, parse
 
+needs_uvloop = pytest.mark.skipif(find_spec("uvloop") is None, reason="uvloop is not installed")
 L4 = b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 25\r\n"
 PATIENCE = 30
 
@@ -153,10 +155,11 @@ def test_sighup_reads_the_hosts_again_and_survives_a_bad_file(tmp_path: Path) ->
         assert process.stop() == 0
 
 
-def test_running_out_of_descriptors_is_survived() -> None:
-    with server("--log", "-", "--loop", "asyncio", descriptors=24) as process, ExitStack() as clients:
+@pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=needs_uvloop)])
+def test_running_out_of_descriptors_is_survived(loop: str) -> None:
+    with server("--log", "-", "--loop", loop, descriptors=28) as process, ExitStack() as clients:
         crowd = [clients.enter_context(process.connect()) for _ in range(40)]
-        assert "out of system resource" in str(process.event("trouble")["reason"])
+        assert "Too many open files" in str(process.event("trouble")["reason"])
         for client in crowd:
             client.close()
         with process.connect() as client:

@@ -1,6 +1,7 @@
 """The choice of an event loop."""
 
 import asyncio
+import select
 import sys
 from importlib.util import find_spec
 
@@ -54,6 +55,13 @@ def test_without_uvloop_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, caps
         loop_factory(Loop.UVLOOP)
     assert main(["--loop", "uvloop", "--listen", "127.0.0.1:0"], prog="serve") == 2
     assert capsys.readouterr().err.startswith("serve: uvloop cannot be imported; install it with")
+
+
+@pytest.mark.parametrize("loop", list(Loop))
+def test_without_epoll_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, loop: Loop) -> None:
+    monkeypatch.delattr(select, "epoll")
+    with pytest.raises(LoopUnavailable, match="run it on Linux"):
+        loop_factory(loop)
 
 
 def test_an_unknown_loop_is_named(capsys: pytest.CaptureFixture[str]) -> None:

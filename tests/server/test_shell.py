@@ -1,4 +1,4 @@
-"""The asyncio shell over real sockets on the loopback interface, with short deadlines."""
+"""The shell over real sockets on the loopback interface, with short deadlines."""
 
 import asyncio
 import io
@@ -438,7 +438,7 @@ def test_a_fault_of_ours_costs_one_connection() -> None:
             assert await rig.feed.ending() == "fault"
             assert rig.server.faults == 1
             assert [entry["reason"] for entry in rig.feed.entries if entry["event"] == "fault"] == [
-                "Fatal error: protocol.data_received() call failed.: RuntimeError('boom')"
+                "a connection met a fault of ours: RuntimeError('boom')"
             ]
             second.write(b"QUIT\r\n")
             assert (await everything(other)).startswith(BANNER + b"221")
