@@ -102,6 +102,16 @@ def print_load(console: Console, run: LoadRun, reason: str | None) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    if run.planned:
+        ends = ", ".join(f"{count} × {_printable(name)}" for name, count in sorted(run.planned.items()))
+        console.print(f"ended early as planned: {escape(ends)}", highlight=False)
+    if run.lost:
+        console.print(
+            f"[yellow]{run.lost} of {run.workers} processes ended without their last figures: "
+            "what they did since their last report is missing[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
     for error in run.errors[:SHOWN_ERRORS]:
         console.print(
             f"[yellow]{error.count} × {escape(_printable(error.error))}[/] ({escape(error.step)})", highlight=False

@@ -1,19 +1,36 @@
-"""One SMTP session as a script of exchanges, without I/O: what to send next, and which reply it waits for."""
+"""One SMTP session as a script of moves, without I/O: what to send next, what it waits for, how long each step took.
+
+The clock is the caller's: all times are nanoseconds of one clock that never goes back.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections import deque
+import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import Final
 
-from proxyspec.load.options import SessionOptions
-from proxyspec.replies import Reply, ReplyReader
+from proxyspec.replies import ReplyReader
 
-__all__ = ["Dialogue", "Exchange", "Step", "StepFailed", "message", "script"]
+__all__ = [
+    "MAX_HEARD",
+    "Dialogue",
+    "Drip",
+    "Exchange",
+    "Hold",
+    "Leave",
+    "Move",
+    "Notice",
+    "Say",
+    "Script",
+    "Secure",
+    "Stance",
+    "Step",
+    "StepFailed",
+]
 
-#: A server that sends more than this within one session is cut off, in bytes.
+#: A server that sends more than this within one session of one message is cut off, in bytes.
 MAX_HEARD = 1024 * 1024
 
 
@@ -21,16 +38,25 @@ class Step(enum.StrEnum):
     """The timed parts of a session, in order, and the whole of it."""
 
     CONNECT = "connect"
+    #: The handshake of a connection that begins with TLS (RFC 8314), behind the header.
+    TLS = "tls"
     #: From the first byte of the header (without a header: from the established connection) to the whole greeting.
     HEADER_TO_BANNER = "header_to_banner"
     EHLO = "ehlo"
+    #: From the command to the end of the handshake (RFC 3207).
+    STARTTLS = "starttls"
+    AUTH = "auth"
     MAIL = "mail"
     RCPT = "rcpt"
     DATA = "data"
     #: From the first byte of the message to the reply to its final dot.
     END_OF_DATA = "end_of_data"
     QUIT = "quit"
-    #: From the call of connect to the reply to QUIT, or to the failure.
+    #: Bytes that trickle, from the first to the last.
+    DRIP = "drip"
+    #: From the call of connect to the server's last word on a connection held in silence.
+    HELD = "held"
+    #: From the call of connect to the reply to QUIT, to the planned end, or to the failure.
     SESSION = "session"
 
     @property
@@ -50,110 +76,351 @@ class StepFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Bytes to send and the reply codes that count as success (RFC 5321, section 4.3.2)."""
+    """Bytes to send and the reply codes that count as success (RFC 5321, section 4.3.2).
+
+    Without bytes of its own it waits for one more reply to what was sent before (RFC 2920). `keyword` is an extension
+    that the reply must announce.
+    """
 
     step: Step
     send: bytes
     codes: frozenset[int]
+    keyword: str | None = None
 
 
-_HEADER_SECTION: Final = (
-    b"Date: Thu, 01 Jan 1970 00:00:00 +0000\r\nFrom: <load@client.example>\r\n"
-    b"To: <sink@server.example>\r\nSubject: load\r\n\r\n"
-)
+@dataclass(frozen=True, slots=True)
+class Secure:
+    """A TLS handshake; after `send`, if any, and a 220 in clear."""
 
-_LINE: Final = b"x" * 76 + b"\r\n"
+    step: Step
+    send: bytes = b""
 
 
-@lru_cache(maxsize=8)
-def message(size: int) -> bytes:
-    """Return a message of exactly `size` bytes (`MIN_MESSAGE_SIZE` at least), then the final dot.
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Bytes sent without waiting for a reply."""
 
-    No line is longer than 78 octets with its end, none begins with a dot.
+    send: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Bytes sent `size` at a time with `gap` seconds between; what the session begins with comes first."""
+
+    send: bytes
+    size: int
+    gap: float
+    step: Step = Step.DRIP
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Waits until something has arrived, and leaves it unread."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Silence until the server ends the connection; `codes` are what it may say before, none: it need say nothing.
+
+    It is timed from the call of connect, so that a deadline never looks earlier than it was.
     """
-    lines, rest = divmod(size - len(_HEADER_SECTION), len(_LINE))
-    last = _LINE[-rest:] if rest else b""
-    if rest == 1:
-        # No line is one byte long: the last full one gives a byte up to an empty line.
-        lines, last = lines - 1, _LINE[1:] + b"\r\n"
-    return b"%b%b%b.\r\n" % (_HEADER_SECTION, _LINE * lines, last)
+
+    codes: frozenset[int] = frozenset({421})
+    step: Step = Step.HELD
 
 
-def script(header: bytes, options: SessionOptions) -> tuple[Exchange, ...]:
-    """Return a session that sends one message; `header` may be empty."""
-    return (
-        Exchange(Step.HEADER_TO_BANNER, header, frozenset({220})),
-        *_commands(options.message_size, options.sender, options.recipient),
-    )
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Our end of the connection: `abrupt` is an RST (SO_LINGER with zero seconds), else a FIN.
+
+    The kernel makes an RST of a FIN where input was left unread.
+    """
+
+    abrupt: bool
 
 
-@lru_cache(maxsize=8)
-def _commands(size: int, sender: str, recipient: str) -> tuple[Exchange, ...]:
-    def line(text: str) -> bytes:
-        return text.encode("ascii") + b"\r\n"
+Move = Exchange | Secure | Say | Drip | Notice | Hold | Leave
 
-    return (
-        Exchange(Step.EHLO, line("EHLO client.example"), frozenset({250})),
-        Exchange(Step.MAIL, line(f"MAIL FROM:<{sender}>"), frozenset({250})),
-        Exchange(Step.RCPT, line(f"RCPT TO:<{recipient}>"), frozenset({250, 251})),
-        Exchange(Step.DATA, line("DATA"), frozenset({354})),
-        Exchange(Step.END_OF_DATA, message(size), frozenset({250})),
-        Exchange(Step.QUIT, line("QUIT"), frozenset({221})),
-    )
+
+@dataclass(frozen=True, eq=False)
+class Script:
+    """What a session does, in order; it ends with the connection closed, whatever the last move is.
+
+    A script is itself alone: what is derived from it is kept with it, and two with the same moves stay apart.
+    """
+
+    moves: tuple[Move, ...]
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that are timed when all goes well, in order, without the whole session."""
+        return (Step.CONNECT, *(move.step for move in self.moves if not isinstance(move, Say | Leave)))
+
+    @cached_property
+    def shortcuts(self) -> tuple[tuple[frozenset[bytes], bytes] | None, ...]:
+        """For each move the codes that lead straight on to another exchange, and what that one sends.
+
+        None where more than that has to be looked at.
+        """
+        found: list[tuple[frozenset[bytes], bytes] | None] = []
+        for move, following in zip(self.moves, (*self.moves[1:], None), strict=True):
+            match move, following:
+                case Exchange(codes=codes, keyword=None), Exchange(send=send) if send:
+                    found.append((frozenset(b"%d" % code for code in codes), send))
+                case _:
+                    found.append(None)
+        return (*found, None)
+
+    @cached_property
+    def allowance(self) -> int:
+        """Bytes the server may send in the whole session."""
+        return MAX_HEARD * max(1, sum(step is Step.END_OF_DATA for step in self.steps))
+
+
+class Stance(enum.Enum):
+    """What the shell does between two calls."""
+
+    #: Read, and hand over what arrives.
+    LISTEN = enum.auto()
+    #: Say when something arrived, without reading it.
+    NOTICE = enum.auto()
+    #: Begin the TLS handshake.
+    SECURE = enum.auto()
+    #: Call `due` when the gap is over.
+    DRIP = enum.auto()
+    #: The script is over: close.
+    CLOSE = enum.auto()
+    #: The script is over: reset.
+    RESET = enum.auto()
+
+
+#: One whole reply whose lines are short enough for `ReplyReader`, which would read it as this code too.
+_REPLY: Final = re.compile(rb"(?:[2-5][0-9]{2}-[^\r\n]{0,1000}\r\n){0,200}([2-5][0-9]{2})(?: [^\r\n]{0,1000})?\r\n")
+
+_READY: Final = frozenset({220})
 
 
 class Dialogue:
-    """Plays a script: call `say` and send what it returns, `feed` what arrives until `answered`, until `done`.
+    """Plays a script: each method takes what happened and returns what to send now; `stance` says what to do next.
 
-    Replies that come early (a 421 sent right behind the greeting) answer the next exchange. Memory is bounded by the
-    limits of `ReplyReader`, what is heard by `MAX_HEARD`.
+    A method that finds the script unfulfilled raises `StepFailed`; the dialogue is over then. Replies that come early
+    (a 421 right behind the greeting) answer the next exchange. Memory is bounded by `ReplyReader` and by the bytes of
+    one read, what is heard by the script's allowance.
     """
 
-    def __init__(self, exchanges: tuple[Exchange, ...]) -> None:
-        self._exchanges = exchanges
-        self._next = 0
-        self._reader = ReplyReader()
-        self._replies: deque[Reply] = deque()
+    __slots__ = (
+        "_dripping",
+        "_hail",
+        "_heard",
+        "_moves",
+        "_reader",
+        "_shortcuts",
+        "_since",
+        "at",
+        "begun",
+        "gap",
+        "script",
+        "stance",
+        "taken",
+        "word",
+    )
+
+    def __init__(self, script: Script, hail: bytes, begun: int) -> None:
+        """`hail` is what this connection begins with, usually its PROXY header; `begun` is when connect is called."""
+        self.script = script
+        self.begun = begun
+        #: Nanoseconds each step took that has ended, in the order of `script.steps`.
+        self.taken: list[int] = []
+        #: Index of the current move, -1 before the connection is established.
+        self.at = -1
+        self.stance = Stance.LISTEN
+        #: Seconds until `due` wants to be called, while the stance is DRIP.
+        self.gap = 0.0
+        #: The code heard while the connection was held.
+        self.word: int | None = None
+        self._moves = script.moves
+        self._shortcuts = script.shortcuts
+        self._hail = hail
+        self._since = begun
         self._heard = 0
+        self._reader: ReplyReader | None = None
+        self._dripping = b""
 
     @property
     def done(self) -> bool:
-        """Every exchange had its reply."""
-        return self._next == len(self._exchanges)
+        """Everything went as the script wants it."""
+        return self.at == len(self._moves)
+
+    @property
+    def heard_bytes(self) -> int:
+        """Bytes the server sent, in clear."""
+        return self._heard
 
     @property
     def step(self) -> Step:
-        """The step of the exchange that goes on, or comes next."""
-        return self._exchanges[self._next].step
+        """The step that goes on; after the last one, the last one."""
+        return self.script.steps[min(len(self.taken), len(self.script.steps) - 1)]
 
-    def say(self) -> bytes:
-        """Return what the current exchange sends; it may be nothing."""
-        return self._exchanges[self._next].send
+    @property
+    def since(self) -> int:
+        """When the current step began."""
+        return self._since
 
-    def feed(self, data: bytes) -> None:
-        """Take what arrived; no bytes are the end of the stream.
+    def opened(self, now: int) -> bytes:
+        """Take note that the connection is established."""
+        self.taken.append(now - self.begun)
+        self._since = now
+        self.at = 0
+        return self._enter(self._hail, now)
+
+    def heard(self, data: bytes, now: int) -> bytes:
+        """Take what arrived, in clear.
 
         Raises:
-            StepFailed: the stream ended, or the server does not stop talking.
+            StepFailed: it is not what the script wants.
         """
-        if not data:
-            raise StepFailed(self.step, "closed")
         self._heard += len(data)
-        if self._heard > MAX_HEARD:
+        shortcut = self._shortcuts[self.at]
+        if shortcut is not None and self._reader is None:
+            # The same as below, for the most usual case.
+            whole = _REPLY.fullmatch(data)
+            if whole is not None and whole[1] in shortcut[0]:
+                self.taken.append(now - self._since)
+                self._since = now
+                self.at += 1
+                return shortcut[1]
+        if self._heard > self.script.allowance:
             raise StepFailed(self.step, "endless reply")
-        self._replies.extend(self._reader.feed(data, 0.0))
+        if self._reader is None:
+            place, end, out = 0, len(data), b""
+            while place < end:
+                found = _REPLY.match(data, place)
+                if found is None:
+                    break
+                place = found.end()
+                out += self._answer(int(found[1]), found[0], now)
+            else:
+                return out
+            data = data[place:]
+            # In pieces, or nothing like a reply: the patient reader takes over for the rest of the session.
+            self._reader = ReplyReader()
+        else:
+            out = b""
+        for reply in self._reader.feed(data, 0.0):
+            out += self._answer(reply.code, b"\r\n".join(b"250 " + line for line in reply.lines), now)
+        return out
 
-    def answered(self) -> bool:
-        """Tell whether the current exchange has its reply; if so the next one is current.
+    def ended(self, what: str, now: int) -> None:
+        """Take note that the server ended the connection: `closed` or `reset`.
 
         Raises:
-            StepFailed: the reply is another than the script wants, or none at all.
+            StepFailed: the script does not want it now.
         """
-        if not self._replies:
-            return False
-        exchange = self._exchanges[self._next]
-        code = self._replies.popleft().code
-        if code not in exchange.codes:
-            raise StepFailed(exchange.step, "no reply line" if code is None else str(code))
-        self._next += 1
-        return True
+        if not self.done:
+            move = self._moves[self.at] if self.at >= 0 else None
+            if not isinstance(move, Hold) or (self.word is None and move.codes):
+                raise StepFailed(self.step, what)
+            if self.word is None:
+                self.taken.append(now - self.begun)
+            self.at += 1
+            self._enter(b"", now)
+
+    def noticed(self, now: int) -> bytes:
+        """Take note that something arrived and stays unread."""
+        self.taken.append(now - self._since)
+        return self._next(now)
+
+    def secured(self, now: int) -> bytes:
+        """Take note that the TLS handshake is done."""
+        self.taken.append(now - self._since)
+        return self._next(now)
+
+    def due(self, now: int) -> bytes:
+        """Take note that the gap is over; return the next piece."""
+        move = self._moves[self.at]
+        assert isinstance(move, Drip)
+        piece, self._dripping = self._dripping[: move.size], self._dripping[move.size :]
+        if self._dripping:
+            return piece
+        self.taken.append(now - self._since)
+        return piece + self._next(now)
+
+    def _next(self, now: int) -> bytes:
+        self.at += 1
+        return self._enter(b"", now)
+
+    def _answer(self, code: int | None, text: bytes, now: int) -> bytes:
+        if self.stance is not Stance.LISTEN:
+            if self.done:
+                return b""
+            raise StepFailed(self.step, _class(code))
+        move = self._moves[self.at]
+        if type(move) is Exchange:
+            if code not in move.codes:
+                raise StepFailed(move.step, _class(code))
+            if move.keyword is not None and not re.search(
+                rb"(?mi)^250[ -]%b\b" % re.escape(move.keyword.encode()), text
+            ):
+                raise StepFailed(move.step, f"no {move.keyword}")
+            self.taken.append(now - self._since)
+            return self._next(now)
+        if isinstance(move, Secure):
+            if code not in _READY:
+                raise StepFailed(move.step, _class(code))
+            self.stance = Stance.SECURE
+            return b""
+        assert isinstance(move, Hold)
+        if code is None or (move.codes and code not in move.codes):
+            raise StepFailed(move.step, _class(code))
+        if self.word is None:
+            self.word = code
+            self.taken.append(now - self.begun)
+        return b""
+
+    def _enter(self, out: bytes, now: int) -> bytes:
+        """Enter the current move, and those behind it, until one has to wait; return what all of them send."""
+        while self.at < len(self._moves):
+            move = self._moves[self.at]
+            if type(move) is Exchange:
+                if move.send:
+                    out = out + move.send if out else move.send
+                if out:
+                    self._since = now
+                self.stance = Stance.LISTEN
+                return out
+            if isinstance(move, Say):
+                out += move.send
+                self._since = now
+                self.at += 1
+                continue
+            if isinstance(move, Leave):
+                self.at = len(self._moves)
+                self.stance = Stance.RESET if move.abrupt else Stance.CLOSE
+                return out
+            if isinstance(move, Drip):
+                self._dripping = out + move.send
+                self._since = now
+                self.gap = move.gap
+                self.stance = Stance.DRIP
+                return self.due(now)
+            if isinstance(move, Secure):
+                if move.send or out:
+                    self._since = now
+                self.stance = Stance.LISTEN if move.send else Stance.SECURE
+                return out + move.send
+            if isinstance(move, Notice):
+                if out:
+                    self._since = now
+                self.stance = Stance.NOTICE
+                return out
+            self._since = self.begun
+            self.stance = Stance.LISTEN
+            return out
+        self.stance = Stance.CLOSE
+        return out
+
+
+def _class(code: int | None) -> str:
+    return "no reply line" if code is None else str(code)

@@ -1,132 +1,171 @@
-"""What a load measured: real response times of every step, errors by kind, a time line; pure bookkeeping, no I/O."""
+"""What a load measured: times of every step, errors by kind, planned ends; pure bookkeeping that merges exactly."""
 
 from __future__ import annotations
 
-import math
-import random
-from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proxyspec.load.dialogue import Step
+from proxyspec.load.histogram import NANOSECONDS, Histogram
 from proxyspec.records import LoadError, LoadPoint, LoadStep
 
-__all__ = ["MAX_SAMPLES", "PERCENTILES", "Figures", "percentile"]
+__all__ = ["MAX_ERRORS", "PERCENTILES", "Figures", "StepFigures"]
 
 PERCENTILES = (0.5, 0.9, 0.95, 0.99, 1.0)
-
-#: Response times kept of one step, eight bytes each. Beyond it they are a fair sample of all; the maximum stays exact.
-MAX_SAMPLES = 1_000_000
 
 #: Kinds of errors told apart; further ones are counted together.
 MAX_ERRORS = 200
 
 
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the nearest-rank percentile of sorted values: the least one that `share` of them do not exceed.
+@dataclass(slots=True)
+class StepFigures:
+    """Times of one step, failures included: a banner that never came was slow, not absent."""
 
-    Raises:
-        IndexError: there are no values.
-    """
-    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
+    times: Histogram = field(default_factory=Histogram)
+    failures: int = 0
+
+    def merge(self, other: StepFigures) -> None:
+        """Add another's."""
+        self.times.merge(other.times)
+        self.failures += other.failures
+
+    def row(self, name: str, seconds: float) -> LoadStep:
+        """Return the figures for the record, over a load of `seconds`."""
+        times = self.times
+        found = times.percentiles(*PERCENTILES)
+        return LoadStep(
+            name=name,
+            count=times.count,
+            failures=self.failures,
+            rate=round(times.count / seconds, 2) if seconds else 0.0,
+            mean_ms=round(times.total / times.count / NANOSECONDS, 3),
+            percentiles_ms={str(share): round(value, 3) for share, value in zip(PERCENTILES, found, strict=True)},
+            min_ms=round(times.least / NANOSECONDS, 3),
+        )
 
 
 @dataclass(slots=True)
-class _Samples:
-    """Times of one step in milliseconds, failures included: a banner that never came was slow, not absent."""
-
-    limit: int
-    count: int = 0
-    failures: int = 0
-    total: float = 0.0
-    most: float = 0.0
-    kept: array[float] = field(default_factory=lambda: array("d"))
-
-    def add(self, milliseconds: float, *, failed: bool) -> None:
-        self.count += 1
-        self.failures += failed
-        self.total += milliseconds
-        self.most = max(self.most, milliseconds)
-        if len(self.kept) < self.limit:
-            self.kept.append(milliseconds)
-        elif (place := random.randrange(self.count)) < self.limit:  # noqa: S311 - sampling, no secret
-            self.kept[place] = milliseconds
-
-    def percentiles(self) -> dict[str, float]:
-        ordered = sorted(self.kept)
-        figures = {str(share): round(percentile(ordered, share), 3) for share in PERCENTILES}
-        figures["1.0"] = round(self.most, 3)
-        return figures
-
-
 class Figures:
-    """The figures of one load, filled step by step; `limit` is the number of times kept of each step."""
+    """The figures of a load, or of a part of one; parts merge to the same whole in any order."""
 
-    def __init__(self, limit: int = MAX_SAMPLES) -> None:
-        self._limit = limit
-        self._steps: dict[str, _Samples] = {}
-        self._errors: Counter[tuple[str, str]] = Counter()
-        self._second: list[float] = []
-        self._second_failures = 0
+    by_step: dict[str, StepFigures] = field(default_factory=dict)
+    #: Occurrences by step and class of the error.
+    mishaps: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: Connections that ended as planned, by the name of the plan.
+    planned: Counter[str] = field(default_factory=Counter)
 
     @property
     def sessions(self) -> int:
         """Sessions that ended, well or not."""
-        found = self._steps.get(Step.SESSION)
-        return found.count if found else 0
+        found = self.by_step.get(Step.SESSION)
+        return found.times.count if found else 0
 
     @property
     def failures(self) -> int:
         """Sessions that failed."""
-        found = self._steps.get(Step.SESSION)
+        found = self.by_step.get(Step.SESSION)
         return found.failures if found else 0
 
-    def add(self, step: str, milliseconds: float, error: str | None) -> None:
+    def add(self, step: str, nanoseconds: int, error: str | None = None) -> None:
         """Take one ended step; `error` is the class of its failure."""
-        samples = self._steps.get(step)
-        if samples is None:
-            samples = self._steps[step] = _Samples(self._limit)
-        samples.add(milliseconds, failed=error is not None)
-        if step == Step.SESSION:
-            # The step that failed has told its error already.
-            self._second.append(milliseconds)
-            self._second_failures += error is not None
-        elif error is not None:
-            key = (step, error)
-            self._errors[key if key in self._errors or len(self._errors) < MAX_ERRORS else (step, "other errors")] += 1
+        found = self.by_step.get(step)
+        if found is None:
+            found = self.by_step[step] = StepFigures()
+        found.times.add(nanoseconds)
+        if error is not None:
+            found.failures += 1
+            if step != Step.SESSION:
+                # Of the session itself the step that failed tells its error already.
+                self._mishap(step, error, 1)
+
+    def add_all(self, steps: Sequence[str], sessions: Sequence[Sequence[int]]) -> None:
+        """Take the steps of many sessions that all went well, `steps` naming the times of each; not the sessions."""
+        for step, times in zip(steps, zip(*sessions, strict=True), strict=True):
+            found = self.by_step.get(step)
+            if found is None:
+                found = self.by_step[step] = StepFigures()
+            found.times.add_all(times)
+
+    def _mishap(self, step: str, error: str, count: int) -> None:
+        key = (step, error)
+        self.mishaps[key if key in self.mishaps or len(self.mishaps) < MAX_ERRORS else (step, "other errors")] += count
+
+    def merge(self, other: Figures) -> None:
+        """Add another part."""
+        for name, theirs in other.by_step.items():
+            found = self.by_step.get(name)
+            if found is None:
+                found = self.by_step[name] = StepFigures()
+            found.merge(theirs)
+        for (step, error), count in other.mishaps.items():
+            self._mishap(step, error, count)
+        self.planned.update(other.planned)
 
     def point(self, at: float, users: int, seconds: float) -> LoadPoint:
-        """Close one sample of the time line: the sessions of the last `seconds`, `at` seconds after the beginning."""
-        ordered = sorted(self._second)
-        made = LoadPoint(
+        """Return the sample of the time line that these figures are: `seconds` long, `at` seconds after the start."""
+        found = self.by_step.get(Step.SESSION)
+        p50, p95 = found.times.percentiles(0.5, 0.95) if found else (None, None)
+        return LoadPoint(
             at=round(at, 3),
             users=users,
-            rate=round(len(ordered) / seconds, 2),
-            failure_rate=round(self._second_failures / seconds, 2),
-            p50_ms=round(percentile(ordered, 0.5), 3) if ordered else None,
-            p95_ms=round(percentile(ordered, 0.95), 3) if ordered else None,
+            rate=round(self.sessions / seconds, 2),
+            failure_rate=round(self.failures / seconds, 2),
+            p50_ms=None if p50 is None else round(p50, 3),
+            p95_ms=None if p95 is None else round(p95, 3),
         )
-        self._second, self._second_failures = [], 0
-        return made
 
     def steps(self, seconds: float) -> list[LoadStep]:
         """Return the figures of every step that occurred, in the order of a session, over a load of `seconds`."""
         known = [step.value for step in Step]
-        order = sorted(self._steps, key=lambda name: (known.index(name) if name in known else len(known), name))
-        return [
-            LoadStep(
-                name=name,
-                count=samples.count,
-                failures=samples.failures,
-                rate=round(samples.count / seconds, 2) if seconds else 0.0,
-                mean_ms=round(samples.total / samples.count, 3),
-                percentiles_ms=samples.percentiles(),
-            )
-            for name in order
-            for samples in [self._steps[name]]
-        ]
+        order = sorted(self.by_step, key=lambda name: (known.index(name) if name in known else len(known), name))
+        return [self.by_step[name].row(name, seconds) for name in order]
 
     def errors(self) -> list[LoadError]:
         """Return the errors by kind, the most frequent first."""
-        return [LoadError(step=step, error=error, count=count) for (step, error), count in self._errors.most_common()]
+        return [LoadError(step=step, error=error, count=count) for (step, error), count in self.mishaps.most_common()]
+
+    def packed(self) -> dict[str, object]:
+        """Return them as plain numbers, text and lists, for a message to another process."""
+        return {
+            "steps": {name: [found.failures, found.times.packed()] for name, found in self.by_step.items()},
+            "errors": [[step, error, count] for (step, error), count in self.mishaps.items()],
+            "planned": dict(self.planned),
+        }
+
+    @classmethod
+    def unpacked(cls, data: object) -> Figures:
+        """Read what `packed` returned; it came from another process.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        figures = cls()
+        match data:
+            case {"steps": dict(steps), "errors": list(errors), "planned": dict(planned)}:
+                for name, pair in steps.items():
+                    figures.by_step[str(name)] = _step(pair)
+                for entry in errors:
+                    match entry:
+                        case [str(step), str(error), int(count)]:
+                            figures._mishap(step, error, count)
+                        case _:
+                            raise ValueError(f"no error of a load: {entry!r:.100}")
+                for name, count in planned.items():
+                    match count:
+                        case int():
+                            figures.planned[str(name)] = count
+                        case _:
+                            raise ValueError(f"no number of ends: {count!r:.100}")
+            case _:
+                raise ValueError(f"no figures of a load: {data!r:.100}")
+        return figures
+
+
+def _step(pair: object) -> StepFigures:
+    match pair:
+        case [int(failures), dict(times)]:
+            checked: Mapping[str, object] = times
+            return StepFigures(Histogram.unpacked(checked), failures)
+        case _:
+            raise ValueError(f"no figures of a step: {pair!r:.100}")

@@ -13,10 +13,24 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Protocol
 
+import crc32c
+
 from proxyspec.layers import authoring
 from proxyspec.load.options import HeaderKind
 
-__all__ = ["PERIOD", "POOL_SIZE", "Frame", "Source", "headers", "sources", "v1_frame", "v2_frame"]
+__all__ = [
+    "AUTHORITY",
+    "PERIOD",
+    "POOL_SIZE",
+    "Frame",
+    "Source",
+    "headers",
+    "sources",
+    "unique_id",
+    "v1_frame",
+    "v2_frame",
+    "v2_tlv_frame",
+]
 
 #: Networks for documentation (RFC 5737, RFC 3849): no real client is ever impersonated.
 _NETWORKS: Final = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
@@ -119,6 +133,70 @@ def v2_frame(version: int) -> Frame:
     return _Binary(authored[:_BLOCK], authored[_BLOCK + size : port], authored[port + 2 :])
 
 
+#: The AUTHORITY of every header with TLVs (section 2.2.2).
+AUTHORITY: Final = "mx.server.example"
+
+#: Bytes of a UNIQUE_ID (section 2.2.5): as HAProxy's `%rt` or a UUID in hexadecimal would be.
+_ID_SIZE: Final = 16
+
+
+def unique_id(source: Source, port: int) -> bytes:
+    """Return the UNIQUE_ID of the header with this source: other sources have others, as long as the pool lasts."""
+    return b"%0*x" % (_ID_SIZE, int.from_bytes(source.packed[-4:], "big") << 16 | port)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extended:
+    """Version 2 with TLVs: as `_Binary`; then to the UNIQUE_ID's value, to the checksum's, which ends it."""
+
+    head: bytes
+    middle: bytes
+    to_id: bytes
+    to_sum: bytes
+
+    def patched(self, source: Source, port: int) -> bytes:
+        begin = b"%b%b%b%b%b%b%b" % (
+            self.head,
+            source.packed,
+            self.middle,
+            port.to_bytes(2, "big"),
+            self.to_id,
+            unique_id(source, port),
+            self.to_sum,
+        )
+        value: int = crc32c.crc32c(begin + _ZEROED)
+        return begin + value.to_bytes(4, "big")
+
+
+#: The checksum's own field counts as zero (section 2.2.3).
+_ZEROED: Final = bytes(4)
+
+
+@cache
+def v2_tlv_frame(version: int) -> Frame:
+    """Return a frame as `v2_frame`, with AUTHORITY, UNIQUE_ID and CRC32C (sections 2.2.2, 2.2.5, 2.2.3) behind it."""
+    size = _SIZE[version]
+    mark = bytes(range(_ID_SIZE))
+    authored = authoring.v2(
+        _AUTHORED[version],
+        sport=_MARK_PORT,
+        tlvs=[
+            authoring.tlv(authoring.TLVType.AUTHORITY, AUTHORITY),
+            authoring.tlv(authoring.TLVType.UNIQUE_ID, mark),
+            authoring.crc32c(),
+        ],
+    )
+    port = _BLOCK + 2 * size
+    identity = authored.index(mark)
+    checksum = len(authored) - len(_ZEROED)
+    return _Extended(
+        authored[:_BLOCK],
+        authored[_BLOCK + size : port],
+        authored[port + 2 : identity],
+        authored[identity + _ID_SIZE : checksum],
+    )
+
+
 @cache
 def sources() -> tuple[Source, ...]:
     """Return the pool of source addresses, the networks taking turns."""
@@ -133,7 +211,7 @@ def headers(kind: HeaderKind, start: int = 0) -> Iterator[bytes]:
     """
     if kind is HeaderKind.NONE:
         yield from itertools.repeat(b"")
-    make = v1_frame if kind is HeaderKind.V1 else v2_frame
+    make = {HeaderKind.V1: v1_frame, HeaderKind.V2: v2_frame, HeaderKind.V2_TLV: v2_tlv_frame}[kind]
     frames = {4: make(4), 6: make(6)}
     pool = [(source, frames[source.version].patched) for source in sources()]
     for number in itertools.count(start):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from proxyspec.records import LoadError, LoadPoint, LoadStep
+from proxyspec.records import LoadError, LoadPoint, LoadStep, Threshold
 
 __all__ = ["MAX_LINE", "Finished", "Lines", "Message", "Refused", "Started", "Tick", "parse_message"]
 
@@ -50,6 +50,10 @@ class Finished(_Message):
     failures: int
     steps: list[LoadStep]
     errors: list[LoadError]
+    planned: dict[str, int] = Field(default={}, description="connections that ended early as planned, by plan")
+    checks: list[Threshold] = Field(default=[], description="what the profile judged by itself")
+    workers: int = Field(default=0, description="processes that shared the load; 0: one did it alone")
+    lost: int = Field(default=0, description="of them, how many never sent their last figures")
 
 
 class Refused(_Message):

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
+import math
 import os
 import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import gevent
+import locust.runners
+from gevent.event import Event
 from locust import events
 from locust.exception import StopTest
-from locust.runners import LocalRunner
+from locust.runners import MasterRunner, WorkerRunner
 from pydantic import BaseModel
 
 from proxyspec.errors import ExitCode, UsageError
-from proxyspec.load.client import REQUEST_TYPE, ProxySmtpUser
+from proxyspec.load.client import ProxySmtpUser
 from proxyspec.load.figures import Figures
+from proxyspec.load.frames import headers
 from proxyspec.load.messages import Finished, Refused, Started, Tick
-from proxyspec.load.options import HeaderKind
-from proxyspec.load.thresholds import Expectation, judge, parse_expectation
+from proxyspec.load.meter import Meter, meter_of
+from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, Tls
+from proxyspec.load.scripts import delivery
+from proxyspec.load.thresholds import judge, parse_expectation
+from proxyspec.records import Threshold
 
-__all__ = ["Profile", "declare"]
+__all__ = ["Check", "Profile", "declare"]
 
 _log = logging.getLogger("proxyspec.load")
 
@@ -35,6 +44,20 @@ DRAIN_SECONDS = 2
 TICK = 1.0
 #: Descriptors this process needs beyond one a user.
 SPARE_DESCRIPTORS = 64
+#: Seconds between two reports of a worker; Locust's own three would make a coarse time line.
+REPORT_EVERY = 1.0
+#: Seconds without a report from some worker until the time line goes on without it.
+STALL = 3.0
+#: Seconds beyond the drain in which workers have to send their last figures.
+LAST_WORDS = 5.0
+#: The declared header deadline, in seconds, where nobody says another.
+HEADER_TIMEOUT = 30.0
+
+#: Names of our parts in Locust's messages.
+_FIGURES, _STOP, _STOPPED = "proxyspec", "proxyspec-stop", "proxyspec-stopped"
+
+#: Looks at the figures of the whole load, and at whatever else it knows, when the load is over.
+Check = Callable[[Figures], list[Threshold]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +70,14 @@ class Profile:
     spawn_rate: float
     #: Duration, whole seconds.
     seconds: int
-    thresholds: tuple[str, ...]
+    #: What is expected; or a function of the server's declared header deadline, in seconds, that tells it.
+    thresholds: tuple[str, ...] | Callable[[float], tuple[str, ...]]
+    #: Further judgements at the end of the load, which no figure of a single step can give.
+    checks: tuple[Check, ...] = ()
+
+    def expected(self, header_timeout: float) -> tuple[str, ...]:
+        """Return the thresholds for a server with this header deadline."""
+        return self.thresholds(header_timeout) if callable(self.thresholds) else self.thresholds
 
 
 def declare(profile: Profile) -> None:
@@ -56,7 +86,9 @@ def declare(profile: Profile) -> None:
     Raises:
         UsageError: a threshold cannot be read.
     """
-    _Plugin(profile, [parse_expectation(text) for text in profile.thresholds])
+    for text in profile.expected(HEADER_TIMEOUT):
+        parse_expectation(text)
+    _Plugin(profile)
 
 
 def _interrupt() -> NoReturn:
@@ -88,36 +120,67 @@ class _Reporter:
 
 
 class _Plugin:
-    """Listens to Locust's events for the life of one process."""
+    """Listens to Locust's events for the life of one process: alone, as a worker, or as the master of some."""
 
-    def __init__(self, profile: Profile, expectations: list[Expectation]) -> None:
+    def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._expectations = expectations
         self._reporter = _Reporter(None)
         self._environment: Any = None
         self._figures = Figures()
+        #: What workers reported since the last sample, and who of them did; the master's alone.
+        self._arrived = Figures()
+        self._heard_from: set[str] = set()
+        self._users_of: dict[str, int] = {}
+        self._workers: set[str] = set()
+        self._stopped: set[str] = set()
+        self._all_stopped = Event()
         self._began: float | None = None
         self._seconds = 0.0
         self._users = 0
         self._sampled = 0.0
         self._sampler: Any = None
-        for hook in ("init_command_line_parser", "init", "test_start", "test_stop", "quitting", "quit"):
+        self._checked: list[Threshold] | None = None
+        for hook in (
+            "init_command_line_parser",
+            "init",
+            "test_start",
+            "test_stopping",
+            "test_stop",
+            "reset_stats",
+            "report_to_master",
+            "worker_report",
+            "quitting",
+            "quit",
+        ):
             getattr(events, hook).add_listener(getattr(self, f"_on_{hook}"))
 
     def _on_init_command_line_parser(self, parser: Any, **_: Any) -> None:
         add = parser.add_argument
         add("--proxy-header", choices=list(HeaderKind), help="PROXY header each connection begins with")
         add("--message-size", type=int, metavar="BYTES", help="size of each message")
+        add("--messages", type=int, metavar="N", help="messages on each connection")
+        add("--pipelining", action="store_true", default=None, help="send commands in groups (RFC 2920)")
+        add("--smtp-tls", dest="tls", choices=list(Tls), help="whether sessions are encrypted, and from where on")
         add("--patience", type=float, metavar="SECONDS", help="time each step of a session may take")
         add("--sender", metavar="MAILBOX", help="mailbox in MAIL FROM")
         add("--recipient", metavar="MAILBOX", help="mailbox in RCPT TO")
-        # Consent and addresses come from the command line alone, never from the web interface.
+        add("--header-timeout", type=float, default=HEADER_TIMEOUT, metavar="SECONDS", help="the declared deadline")
+        # Consent, files, passwords and addresses come from the command line alone, never from the web interface.
         for option, about in (
             (
                 "--allow-target",
                 {"action": "append", "metavar": "CIDR", "help": "consent to a target on another machine"},
             ),
-            ("--source", {"metavar": "ADDRESS", "help": "local address to connect from"}),
+            (
+                "--source",
+                {"action": "append", "metavar": "ADDRESS|CIDR", "help": "local addresses to connect from by turns"},
+            ),
+            ("--message-file", {"metavar": "FILE", "help": "a file that holds the message"}),
+            (
+                "--auth",
+                {"metavar": "MECHANISM:USER:PASSWORD", "help": "plain:… or login:…", "env_var": AUTH_VARIABLE},
+            ),
+            ("--server-metrics", {"metavar": "URL", "help": "/metrics.json of the reference server: its own counters"}),
             ("--report-fd", {"type": int, "metavar": "N", "help": "write figures as JSON lines to this descriptor"}),
         ):
             add(option, include_in_web_ui=False, **about)
@@ -128,11 +191,26 @@ class _Plugin:
             stop_timeout=str(DRAIN_SECONDS),
         )
 
+    @property
+    def _meter(self) -> Meter:
+        return meter_of(self._environment)
+
+    @property
+    def _is_worker(self) -> bool:
+        return isinstance(self._environment.runner, WorkerRunner)
+
     def _on_init(self, environment: Any, **_: Any) -> None:
         options = environment.parsed_options
         self._environment = environment
-        self._reporter = _Reporter(options.report_fd)
-        environment.events.request.add_listener(self._on_request)
+        runner = environment.runner
+        if self._is_worker:
+            # The descriptor is the master's; across machines it is nobody's.
+            runner.register_message(_STOP, self._on_stop_ordered, concurrent=True)
+            locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY
+        else:
+            self._reporter = _Reporter(options.report_fd)
+        if isinstance(runner, MasterRunner):
+            runner.register_message(_STOPPED, self._on_stopped)
         # Locust says by itself why it stops; gevent need not print a traceback beside it.
         hub = gevent.get_hub()
         hub.NOT_ERROR = (*hub.NOT_ERROR, StopTest, KeyboardInterrupt)
@@ -143,25 +221,29 @@ class _Plugin:
             self._check(options)
         except UsageError as error:
             self._refuse(str(error))
-        if not isinstance(environment.runner, LocalRunner):
-            _log.warning("proxyspec judges thresholds in a single process only: this one of several judges none")
+        # A full collection over all that Locust has loaded would hold up every session for a while.
+        gc.collect()
+        gc.freeze()
 
     def _check(self, options: Any) -> None:
         """Refuse early, before Locust starts anything, what no user could work with."""
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        users = options.num_users
+        users = math.ceil(options.num_users / max(options.processes or options.expect_workers or 1, 1))
         if hard != resource.RLIM_INFINITY and users + SPARE_DESCRIPTORS > hard:
             raise UsageError(
-                f"{users} users need {users + SPARE_DESCRIPTORS} open files and this process may have {hard}: "
-                "raise the limit (ulimit -Hn) or lower --users"
+                f"{users} users in one process need {users + SPARE_DESCRIPTORS} open files and it may have {hard}: "
+                "raise the limit (ulimit -Hn), share them among more --processes, or lower --users"
             )
         for user in self._environment.user_classes:
             if issubclass(user, ProxySmtpUser):
-                user.session_options(vars(options))
+                chosen = user.session_options(vars(options))
+                # Made now, they cost the first sessions nothing.
+                delivery(chosen)
+                next(headers(chosen.header))
                 # The web interface asks for a host later; every user checks it again.
                 host = self._environment.host or user.host
-                if host or options.headless:
+                if host or (options.headless and not self._is_worker):
                     user.endpoint(host, options.allow_target or (), options.source or user.source)
 
     def _refuse(self, message: str) -> NoReturn:
@@ -170,28 +252,53 @@ class _Plugin:
         print(f"proxyspec: {message}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
 
-    def _on_request(
-        self, request_type: str, name: str, response_time: float, exception: BaseException | None = None, **_: Any
-    ) -> None:
-        if request_type == REQUEST_TYPE:
-            self._figures.add(name, response_time, None if exception is None else str(exception))
+    def _on_report_to_master(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        # A worker's first report may go out before Locust says that it is there.
+        figures = Figures() if self._environment is None else self._meter.take()
+        data[_FIGURES] = figures.packed()
+
+    def _on_worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        try:
+            self._arrived.merge(Figures.unpacked(data.get(_FIGURES)))
+        except ValueError as error:
+            _log.warning("the worker %s reports nonsense: %s", client_id, error)
+            return
+        self._heard_from.add(client_id)
+        # Locust sums these up too, but only after its listeners.
+        self._users_of[client_id] = int(data.get("user_count") or 0)
+        if self._began is not None and self._sampler is not None:
+            self._workers.add(client_id)
+            if self._heard_from >= self._workers and self._now() - self._sampled > TICK / 2:
+                self._tick()
+
+    def _now(self) -> float:
+        assert self._began is not None
+        return time.perf_counter() - self._began
 
     def _on_test_start(self, **_: Any) -> None:
-        options = self._environment.parsed_options
-        self._figures = Figures()
+        self._meter.reset()
         self._began, self._seconds, self._users, self._sampled = time.perf_counter(), 0.0, 0, 0.0
+        self._figures, self._arrived, self._checked = Figures(), Figures(), None
+        self._workers, self._heard_from, self._stopped, self._users_of = set(), set(), set(), {}
+        if self._is_worker:
+            return
+        options = self._environment.parsed_options
         if self._reporter.heard:
             self._tell(
                 Started(
                     users=options.num_users,
                     seconds=options.run_time,
                     header=self._headers(vars(options)),
-                    thresholds=[expectation.text for expectation in self._expectations],
+                    thresholds=list(self._profile.expected(options.header_timeout)),
                 )
             )
         if self._sampler is not None:
             self._sampler.kill(block=False)
         self._sampler = gevent.spawn(self._sample)
+
+    def _on_reset_stats(self, **_: Any) -> None:
+        self._meter.reset()
+        self._figures, self._arrived = Figures(), Figures()
 
     def _headers(self, chosen: dict[str, Any]) -> str:
         users = [user for user in self._environment.user_classes if issubclass(user, ProxySmtpUser)]
@@ -199,19 +306,30 @@ class _Plugin:
 
     def _sample(self) -> None:
         assert self._began is not None
-        number = 0
+        interval = STALL if isinstance(self._environment.runner, MasterRunner) else TICK
         while True:
-            number += 1
-            gevent.sleep(max(0.0, self._began + number * TICK - time.perf_counter()))
-            self._tick()
+            # A master samples when its workers have reported; this is for when one of them does not.
+            gevent.sleep(max(0.0, self._sampled + interval - self._now()))
+            if self._now() - self._sampled >= interval:
+                self._tick()
+
+    def _collect(self) -> Figures:
+        """Return what came since the last call, and add it to the whole."""
+        if isinstance(self._environment.runner, MasterRunner):
+            fresh, self._arrived = self._arrived, Figures()
+        else:
+            fresh = self._meter.take()
+        self._figures.merge(fresh)
+        return fresh
 
     def _tick(self) -> None:
-        assert self._began is not None
-        now = time.perf_counter() - self._began
-        users = self._environment.runner.user_count
+        now = self._now()
+        runner = self._environment.runner
+        users = sum(self._users_of.values()) if isinstance(runner, MasterRunner) else runner.user_count
         self._users = max(self._users, users)
-        point = self._figures.point(now, users, now - self._sampled)
+        point = self._collect().point(now, users, now - self._sampled)
         self._sampled = now
+        self._heard_from = set()
         self._tell(Tick(point=point, sessions=self._figures.sessions, failures=self._figures.failures))
 
     def _tell(self, message: BaseModel) -> None:
@@ -221,23 +339,61 @@ class _Plugin:
             # The process that started this one is gone: nobody wants the load any more.
             os._exit(ExitCode.HARNESS)
 
+    def _on_test_stopping(self, **_: Any) -> None:
+        """Let workers end in order: Locust's own way waits half a second for their last figures, come or not."""
+        runner = self._environment.runner
+        if self._began is None or not isinstance(runner, MasterRunner):
+            return
+        self._all_stopped.clear()
+        if runner.clients:
+            runner.send_message(_STOP)
+            if not self._all_stopped.wait(DRAIN_SECONDS + LAST_WORDS):
+                _log.warning("workers that sent no last figures: %s", ", ".join(sorted(self._lost())) or "unknown")
+
+    def _lost(self) -> set[str]:
+        """Workers that took part and never sent their last figures."""
+        return self._workers - self._stopped
+
+    def _on_stop_ordered(self, environment: Any, **_: Any) -> None:
+        runner = environment.runner
+        runner.stop()
+        data: dict[str, Any] = {}
+        environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
+        runner.send_message("stats", data)
+        runner.send_message(_STOPPED)
+
+    def _on_stopped(self, msg: Any, **_: Any) -> None:
+        self._stopped.add(msg.node_id)
+        runner = self._environment.runner
+        alive = {client.id for client in (*runner.clients.ready, *runner.clients.spawning, *runner.clients.running)}
+        if self._stopped >= alive:
+            self._all_stopped.set()
+
     def _on_test_stop(self, **_: Any) -> None:
-        if self._began is None:
+        if self._began is None or self._is_worker:
             return
         if self._sampler is not None:
             self._sampler.kill(block=False)
             self._sampler = None
-        self._seconds = time.perf_counter() - self._began
+        self._seconds = self._now()
         # A shorter rest would show as a peak that there was not.
         if self._seconds - self._sampled > TICK / 10:
             self._tick()
+        self._collect()
+
+    def _thresholds(self) -> list[Threshold]:
+        """Return what the profile's own checks say; they look once."""
+        if self._checked is None:
+            self._checked = [verdict for check in self._profile.checks for verdict in check(self._figures)]
+        return self._checked
 
     def _on_quitting(self, environment: Any, **_: Any) -> None:
         # After a signal Locust comes here with its users still at work.
         environment.runner.stop()
-        if self._began is None or self._reporter.heard or not isinstance(environment.runner, LocalRunner):
+        if self._began is None or self._reporter.heard or self._is_worker:
             return
-        verdicts = judge(self._expectations, self._figures.steps(self._seconds))
+        expected = self._profile.expected(environment.parsed_options.header_timeout)
+        verdicts = judge(map(parse_expectation, expected), self._figures.steps(self._seconds)) + self._thresholds()
         for verdict in verdicts:
             measured = "not measured" if verdict.actual is None else f"{verdict.actual:.6g}"
             _log.info("%s: %s (%s)", "met" if verdict.met else "MISSED", verdict.expression, measured)
@@ -247,7 +403,7 @@ class _Plugin:
             )
 
     def _on_quit(self, **_: Any) -> None:
-        if self._began is None:
+        if self._began is None or self._is_worker:
             return
         self._tell(
             Finished(
@@ -257,5 +413,9 @@ class _Plugin:
                 failures=self._figures.failures,
                 steps=self._figures.steps(self._seconds),
                 errors=self._figures.errors(),
+                planned=dict(self._figures.planned),
+                checks=self._thresholds(),
+                workers=len(self._workers),
+                lost=len(self._lost()) if self._workers else 0,
             )
         )

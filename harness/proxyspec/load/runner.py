@@ -20,14 +20,16 @@ from types import FrameType
 
 from proxyspec.conformance import environment, target_record
 from proxyspec.errors import ExitCode, HarnessError, UsageError
+from proxyspec.front import HERE, free_ports
 from proxyspec.load.messages import Finished, Lines, Refused, Started, Tick, parse_message
-from proxyspec.load.options import HeaderKind, LoadOptions
+from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, LoadOptions
 from proxyspec.load.thresholds import judge, merge, parse_expectation
-from proxyspec.model import Target
-from proxyspec.records import LoadError, LoadPoint, LoadRun, Threshold
+from proxyspec.model import Target, Via
+from proxyspec.records import HAProxyRecord, LoadError, LoadPoint, LoadRun, Threshold
 from proxyspec.rundir import RunDirectory
+from proxyspec.wire import Road
 
-__all__ = ["LoadListener", "load_exit_code", "run_load"]
+__all__ = ["Front", "LoadListener", "load_exit_code", "run_load"]
 
 #: Seconds the probe before the load may take to connect.
 PROBE_PATIENCE = 5.0
@@ -41,6 +43,22 @@ STOP_PATIENCE = 15.0
 GLANCE = 0.1
 
 LOG = "evidence/locust.log"
+#: Stands for the login in the recorded command line.
+HIDDEN = "(hidden)"
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """An HAProxy that stands between the load and the target: what it does with headers, and where it listens."""
+
+    via: Via
+    road: Road
+    record: HAProxyRecord
+
+    @property
+    def adds_header(self) -> bool:
+        """It takes plain SMTP; else it wants a header and writes its own."""
+        return self.via in (Via.RELAY_V1, Via.RELAY_V2)
 
 
 class LoadListener:
@@ -101,29 +119,48 @@ def _probe(target: Target) -> OSError | None:
     return None
 
 
-def _command(target: Target, profile: Path, options: LoadOptions, descriptor: int) -> list[str]:
+def _command(
+    target: Target, profile: Path, options: LoadOptions, descriptor: int, front: Front | None = None
+) -> list[str]:
+    url, host, source, header = target.url, target.host, target.trusted_source, options.header
+    if front is not None:
+        url, host, source = f"smtp://{front.road.host}:{front.road.port}", front.road.host, front.road.source
+        header = HeaderKind.NONE if front.adds_header else header
     words = [sys.executable, "-P", "-m", "locust", "--locustfile", str(profile.absolute()), "--headless"]
-    words += ["--only-summary", "--host", target.url, "--report-fd", str(descriptor)]
+    words += ["--only-summary", "--host", url, "--report-fd", str(descriptor)]
     chosen: list[tuple[str, object]] = [
         ("--users", options.users),
         ("--spawn-rate", options.spawn_rate),
         ("--run-time", None if options.seconds is None else math.ceil(options.seconds)),
-        ("--proxy-header", options.header),
+        ("--proxy-header", header),
         ("--message-size", options.message_size),
         ("--sender", options.sender),
         ("--recipient", options.recipient),
-        ("--source", target.trusted_source),
+        ("--smtp-tls", options.tls),
+        ("--messages", options.messages),
+        ("--message-file", None if options.message_file is None else options.message_file.absolute()),
+        ("--processes", options.processes),
+        ("--header-timeout", f"{target.header_timeout:g}"),
+        ("--server-metrics", options.server_metrics),
+        *(("--source", source) for source in options.sources or (source,)),
         *(("--allow-target", allowed) for allowed in options.allowed),
         # The target was resolved and allowed before; the profile asks again.
-        ("--allow-target", target.host),
+        ("--allow-target", host),
     ]
-    return words + [word for name, value in chosen if value is not None for word in (f"{name}={value}",)]
+    if options.processes is not None:
+        # A port of its own: on Locust's usual one the workers of another load would join, and the network could.
+        port = free_ports(1)[0]
+        chosen += [("--master-bind-host", HERE), ("--master-bind-port", port), ("--master-port", port)]
+    words += [f"{name}={value}" for name, value in chosen if value is not None]
+    return [*words, "--pipelining"] if options.pipelining else words
 
 
 class _Locust:
     """The Locust process in a process group of its own; leaving the context ends it whatever happened."""
 
-    def __init__(self, command: Sequence[str], read_end: int, write_end: int, out: RunDirectory) -> None:
+    def __init__(
+        self, command: Sequence[str], secrets: dict[str, str], read_end: int, write_end: int, out: RunDirectory
+    ) -> None:
         log = out.path / LOG
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +174,7 @@ class _Locust:
                     process_group=0,
                     # Neither a locust.conf beside the user nor Locust's variables have a say in our runs.
                     cwd=log.parent,
-                    env={name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")},
+                    env={name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")} | secrets,
                 )
         except OSError as error:
             raise HarnessError(f"Locust cannot be started: {error.strerror or error}") from error
@@ -226,6 +263,7 @@ def _drive(
     signals: _Signals,
     out: RunDirectory,
     listener: LoadListener,
+    front: Front | None,
 ) -> _Heard:
     """Run Locust to its end and return what it told.
 
@@ -237,7 +275,9 @@ def _drive(
     read_end, write_end = os.pipe()
     try:
         try:
-            locust = _Locust(_command(target, profile, options, write_end), read_end, write_end, out)
+            # Who lists processes need not read the password.
+            secrets = {} if options.auth is None else {AUTH_VARIABLE: options.auth}
+            locust = _Locust(_command(target, profile, options, write_end, front), secrets, read_end, write_end, out)
         finally:
             os.close(write_end)
         with locust:
@@ -278,6 +318,18 @@ def _plight(target: Target, heard: _Heard) -> str:
     )
 
 
+def _header(header: str, front: Front | None) -> str:
+    if front is None:
+        return header
+    return front.via.value if front.adds_header else f"{header}, {front.via.value}"
+
+
+def _shown(words: Sequence[str]) -> list[str]:
+    """Return the command line without what is nobody else's business."""
+    shown = [f"--auth={HIDDEN}" if word.startswith("--auth=") else word for word in words]
+    return [HIDDEN if before == "--auth" else word for before, word in zip(["", *shown], shown, strict=False)]
+
+
 def run_load(
     target: Target,
     profile: str | Path,
@@ -286,8 +338,9 @@ def run_load(
     listener: LoadListener,
     *,
     command: Sequence[str] | None = None,
+    front: Front | None = None,
 ) -> LoadRun:
-    """Run the locustfile `profile` against `target` and write the record into `out`.
+    """Run the locustfile `profile` against `target`, through `front` if there is one; write the record into `out`.
 
     An interruption (Ctrl-C, SIGTERM) ends the load early; what was measured by then is recorded.
 
@@ -304,10 +357,11 @@ def run_load(
     with signals.caught():
         refusal = _probe(target)
         if refusal is None and not signals.count:
-            heard = _drive(target, profile, options, signals, out, listener)
+            heard = _drive(target, profile, options, signals, out, listener, front)
     finished = heard.finished
     expected = [parse_expectation(text) for text in heard.started.thresholds] if heard.started else []
     thresholds = judge(merge(expected, own), finished.steps if finished else [])
+    thresholds += finished.checks if finished else []
     code = load_exit_code(thresholds, succeeded=heard.sessions - heard.failures, interrupted=signals.count > 0)
     errors = finished.errors if finished else []
     if refusal is not None:
@@ -322,12 +376,12 @@ def run_load(
         started=started,
         duration=round(time.monotonic() - clock, 3),
         status="interrupted" if signals.count else "complete",
-        command=list(sys.argv[1:] if command is None else command),
+        command=_shown(sys.argv[1:] if command is None else command),
         target=target_record(target, "none"),
-        environment=environment(None),
+        environment=environment(None if front is None else front.record),
         exit_code=code,
         profile=profile.stem,
-        header=heard.started.header if heard.started else options.header or HeaderKind.NONE,
+        header=_header(heard.started.header if heard.started else options.header or HeaderKind.NONE, front),
         users=finished.users if finished else max((point.users for point in heard.timeline), default=0),
         sessions=heard.sessions,
         failures=heard.failures,
@@ -336,6 +390,9 @@ def run_load(
         timeline=heard.timeline,
         errors=errors,
         thresholds=thresholds,
+        planned=finished.planned if finished else {},
+        workers=finished.workers if finished else 0,
+        lost=finished.lost if finished else 0,
     )
     out.record(run)
     out.event("run-finished", {"exit_code": int(code), "status": run.status, "duration": run.duration})

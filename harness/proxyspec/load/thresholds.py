@@ -1,7 +1,7 @@
 """Expectations of a load, written as `p99(header_to_banner) < 50ms`: a small grammar and their judgement.
 
     expression  = measure operator number [unit]
-    measure     = ("p50" | "p90" | "p95" | "p99" | "max" | "mean") "(" step ")"     unit: ms (default) or s
+    measure     = ("min" | "p50" | "p90" | "p95" | "p99" | "max" | "mean") "(" step ")"     unit: ms (default) or s
                 | "errors" ["(" step ")"]                                            unit: % or none, a count
                 | "rate" ["(" step ")"]                                              unit: /s (default)
     operator    = "<" | "<=" | ">" | ">=" | "=="
@@ -38,6 +38,7 @@ _UNITS: Final = {
     "errors": ("", "%"),
     "rate": ("/s",),
     "mean": ("ms", "s"),
+    "min": ("ms", "s"),
     **dict.fromkeys(_PERCENTILES, ("ms", "s")),
 }
 
@@ -80,6 +81,8 @@ class Expectation:
                 return found.rate
             case "mean":
                 return found.mean_ms / _TIMES[self.unit]
+            case "min":
+                return None if found.min_ms is None else found.min_ms / _TIMES[self.unit]
             case _:
                 return found.percentiles_ms[_PERCENTILES[self.figure]] / _TIMES[self.unit]
 

@@ -41,6 +41,8 @@ class FakeSmtp:
     headers: list[bytes] = field(default_factory=list)
     commands: list[bytes] = field(default_factory=list)
     messages: list[bytes] = field(default_factory=list)
+    #: Addresses that connections came from, probes included.
+    peers: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -63,6 +65,7 @@ def fake_smtp(vice: Vice = Vice.NONE, *, header: bool = True) -> Iterator[FakeSm
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
+            fake.peers.append(self.client_address[0])
             with contextlib.suppress(ConnectionError):
                 self.serve(self.request)
 
@@ -100,7 +103,9 @@ def fake_smtp(vice: Vice = Vice.NONE, *, header: bool = True) -> Iterator[FakeSm
                     fake.commands.append(line)
                     match line.split()[0].upper():
                         case b"EHLO":
-                            connection.sendall(b"250-fake\r\n250 SIZE 1000\r\n")
+                            connection.sendall(b"250-fake\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250 SIZE 1000\r\n")
+                        case b"AUTH":
+                            connection.sendall(b"235 welcome\r\n")
                         case b"DATA":
                             if vice is Vice.CLOSES_AT_DATA:
                                 return

@@ -60,6 +60,14 @@ def test_the_figures_are_all_there() -> None:
     assert "MET    rate > 1/s  (measured 10)" in text
 
 
+def test_planned_ends_and_lost_processes_are_told() -> None:
+    text = _printed(_run(planned={"banner-rst": 7, "[b]": 1}, workers=4, lost=1))
+    assert "ended early as planned: 1 × [b], 7 × banner-rst" in text
+    assert "1 of 4 processes ended without their last figures" in text
+    assert "planned" not in _printed(_run())
+    assert "processes" not in _printed(_run())
+
+
 def test_many_kinds_of_errors_are_cut() -> None:
     errors = [LoadError(step="ehlo", error=f"{code} at ehlo", count=1) for code in range(400, 415)]
     assert "and 5 more kinds of errors" in _printed(_run(errors=errors))

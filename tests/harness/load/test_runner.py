@@ -13,9 +13,10 @@ import pytest
 import proxyspec_scenarios.load
 from proxyspec.errors import ExitCode, HarnessError, UsageError
 from proxyspec.load import HeaderKind, LoadOptions
-from proxyspec.load.dialogue import Step
 from proxyspec.load.messages import Started, Tick
+from proxyspec.load.options import SessionOptions
 from proxyspec.load.runner import LoadListener, load_exit_code, run_load
+from proxyspec.load.scripts import delivery
 from proxyspec.model import Target
 from proxyspec.records import LoadRun, Threshold, load_run
 from proxyspec.rundir import RunDirectory
@@ -87,7 +88,8 @@ def test_a_healthy_server_under_load(tmp_path: Path) -> None:
         run = _run(fake, tmp_path / "out", options, hearer)
     assert (run.exit_code, run.status, run.failures, run.errors) == (ExitCode.OK, "complete", 0, [])
     assert (run.profile, run.header, run.users) == ("throughput", "v2", 3)
-    assert [step.name for step in run.steps] == [step.value for step in Step]
+    assert [step.name for step in run.steps] == [step.value for step in delivery(SessionOptions()).steps] + ["session"]
+    assert (run.workers, run.lost, run.planned) == (0, 0, {})
     assert {step.count for step in run.steps} == {run.sessions} == {len(fake.messages)}
     assert run.sessions > 10
     assert {len(message) for message in fake.messages} == {500}
@@ -117,6 +119,72 @@ def test_a_healthy_server_under_load(tmp_path: Path) -> None:
     assert run.timeline[0].users == 3
     assert load_run(tmp_path / "out") == run
     assert (tmp_path / "out" / "evidence" / "locust.log").read_text()
+    assert _no_child_left()
+
+
+def test_every_choice_reaches_the_sessions(tmp_path: Path) -> None:
+    (tmp_path / "message").write_bytes(b"Subject: mine\n\n.hidden\n")
+    options = LoadOptions(
+        users=2,
+        seconds=1,
+        header=HeaderKind.V2_TLV,
+        pipelining=True,
+        messages=3,
+        message_file=tmp_path / "message",
+        auth="plain:me:s3cret",
+        expect=("p95(session) < 30s",),
+        sources=("127.0.0.8", "127.0.0.9"),
+    )
+    with fake_smtp() as fake, RunDirectory.create("load", tmp_path / "out") as out:
+        target = Target(host=fake.host, port=fake.port)
+        command = ["load", "--auth", "plain:me:s3cret", "--auth=plain:me:s3cret"]
+        run = run_load(target, THROUGHPUT, options, out, Hearer(), command=command)
+    assert (run.exit_code, run.header, run.failures) == (ExitCode.OK, "v2-tlv", 0)
+    assert set(fake.messages) == {b"Subject: mine\r\n\r\n..hidden\r\n"}
+    assert len(fake.messages) == 3 * run.sessions
+    assert len([command for command in fake.commands if command.startswith(b"AUTH PLAIN ")]) == run.sessions
+    assert {step.name: step.count for step in run.steps}["mail"] == 3 * run.sessions
+    assert all(len(header) == 16 + int.from_bytes(header[14:16], "big") > 60 for header in fake.headers)
+    # The probe before the load comes from wherever the system likes.
+    assert set(fake.peers[1:]) == {"127.0.0.8", "127.0.0.9"}
+    assert run.command == ["load", "--auth", "(hidden)", "--auth=(hidden)"]
+    for path in (tmp_path / "out").rglob("*"):
+        assert path.is_dir() or b"s3cret" not in path.read_bytes()
+
+
+def test_processes_share_a_load_and_their_figures_add_up(tmp_path: Path) -> None:
+    hearer = Hearer()
+    with fake_smtp() as fake:
+        run = _run(fake, tmp_path / "out", LoadOptions(users=4, seconds=3, processes=2), hearer)
+    assert (run.exit_code, run.workers, run.lost, run.users) == (ExitCode.OK, 2, 0, 4)
+    assert {step.count for step in run.steps} == {run.sessions} == {len(fake.messages)}
+    assert len(run.timeline) >= 2
+    assert _no_child_left()
+
+
+def test_a_worker_that_dies_is_told_and_the_rest_adds_up(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.py"
+    # The one worker that gets this user ends without a word; the other users go on.
+    profile.write_text(
+        LOCUSTFILE.format(work="self.client.session()")
+        + """
+
+class Killer(ProxySmtpUser):
+    fixed_count = 1
+
+    @task
+    def die(self):
+        if self.client.session() and os.environ.setdefault("sessions", "") == "x" * 20:
+            os._exit(9)
+        os.environ["sessions"] += "x"
+"""
+    )
+    with fake_smtp() as fake:
+        run = _run(fake, tmp_path / "out", LoadOptions(users=5, seconds=4, processes=2), profile=profile)
+    assert (run.workers, run.lost) == (2, 1)
+    assert run.exit_code == ExitCode.OK
+    assert 0 < run.sessions <= len(fake.messages)
+    assert {step.count for step in run.steps if step.name != "session"} == {run.sessions}
     assert _no_child_left()
 
 

@@ -13,7 +13,7 @@ from proxyspec.records import LoadStep
 TIMES = {"0.5": 10.0, "0.9": 20.0, "0.95": 30.0, "0.99": 40.0, "1.0": 1500.0}
 STEPS = [
     LoadStep(name="ehlo", count=1000, failures=0, rate=200.0, mean_ms=1.0, percentiles_ms=dict.fromkeys(TIMES, 1.0)),
-    LoadStep(name="session", count=1000, failures=2, rate=100.0, mean_ms=12.0, percentiles_ms=TIMES),
+    LoadStep(name="session", count=1000, failures=2, rate=100.0, mean_ms=12.0, percentiles_ms=TIMES, min_ms=2.5),
 ]
 
 
@@ -27,6 +27,8 @@ STEPS = [
         ("p99(session) > 39.5 ms", 40.0, True),
         ("max(session) < 1s", 1.5, False),
         ("mean(session) == 12ms", 12.0, True),
+        ("min(session) >= 2ms", 2.5, True),
+        ("min(ehlo) > 0s", None, False),
         ("p99(ehlo) < 2ms", 1.0, True),
         ("errors < 0.1%", 0.2, False),
         ("errors < 0.3 %", 0.2, True),

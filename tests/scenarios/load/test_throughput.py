@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 import proxyspec_scenarios.load
+from proxyspec.front import free_ports
+from proxyspec.load.messages import Finished, parse_message
 from proxyspec.load.profiles import profiles_in
 from tests.harness.load.fake_smtp import FakeSmtp, Vice, fake_smtp
 
@@ -39,6 +45,37 @@ def test_plain_locust_runs_it_and_judges_its_thresholds(tmp_path: Path) -> None:
     assert fake.messages
     assert {len(message) for message in fake.messages} == {300}
     assert all(header.startswith(b"PROXY TCP") for header in fake.headers)
+
+
+@pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
+@pytest.mark.parametrize("vice", [Vice.NONE, Vice.CLOSES_AT_DATA])
+def test_locusts_own_totals_are_ours(tmp_path: Path, processes: list[str], vice: Vice) -> None:
+    command = [sys.executable, "-m", "locust", "-f", str(FOLDER / "throughput.py"), "--headless", "--only-summary"]
+    with fake_smtp(vice) as fake, (tmp_path / "told").open("wb") as told:
+        number = told.fileno()
+        command += ["--host", fake.url, "--users", "4", "--run-time", "2", "--json-file", "locust", *processes]
+        command += ["--report-fd", str(number)]
+        if processes:
+            # Tests run side by side, and Locust's usual port is one for all.
+            port = str(free_ports(1)[0])
+            command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+        subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False, pass_fds=(number,))
+    finished = [parse_message(line) for line in (tmp_path / "told").read_bytes().splitlines()][-1]
+    assert isinstance(finished, Finished)
+    assert (finished.workers, finished.lost) == (2 if processes else 0, 0)
+    theirs = {entry["name"]: entry for entry in json.loads((tmp_path / "locust.json").read_text())}
+    assert set(theirs) == {step.name for step in finished.steps}
+    assert finished.sessions == theirs["session"]["num_requests"] > 10
+    for step in finished.steps:
+        entry = theirs[step.name]
+        assert (entry["num_requests"], entry["num_failures"]) == (step.count, step.failures), step.name
+        assert entry["total_response_time"] / step.count == pytest.approx(step.mean_ms, rel=1e-3, abs=1e-3)
+        assert entry["max_response_time"] == pytest.approx(step.percentiles_ms["1.0"], abs=1e-3)
+        times = sorted(float(time) for time, count in entry["response_times"].items() for _ in range(count))
+        assert len(times) == step.count
+        for share in ("0.5", "0.9", "0.95", "0.99"):
+            found = times[math.ceil(float(share) * len(times)) - 1]
+            assert step.percentiles_ms[share] == pytest.approx(found, rel=0.01, abs=2e-3), (step.name, share)
 
 
 def test_plain_locust_fails_on_a_missed_threshold(tmp_path: Path) -> None:
