@@ -14,8 +14,10 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
 
-from proxyspec_reports import render_html, view
+from proxyspec.records import Run
+from proxyspec_reports import Attachment, render_html, view
 
 from .samples import annotate, clean_run, load_run, mixed_run
 
@@ -55,7 +57,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     page = tmp_path_factory.mktemp("page") / "report.html"
     other = clean_run()
     other = other.model_copy(update={"target": other.target.model_copy(update={"url": "smtp://127.0.0.1:2526"})})
-    page.write_text(render_html(view([mixed_run(), other, load_run()], annotate=annotate)), "utf-8")
+    files = [[Attachment("haproxy.cfg", "run/haproxy.cfg", 120, "global\n"), Attachment("a.pcap", "a.pcap", 9)], [], []]
+    runs: list[Run] = [mixed_run(), other, load_run()]
+    page.write_text(render_html(view(runs, annotate=annotate, attachments=files)), "utf-8")
     return page.as_uri()
 
 
@@ -146,7 +150,7 @@ def test_the_keyboard_walks_from_problem_to_problem(page: webdriver.Chrome) -> N
 def test_a_command_can_be_copied_and_a_plot_enlarged(page: webdriver.Chrome) -> None:
     button = seen(page, ".copy")[0]
     button.click()
-    assert button.text == "Copied"
+    WebDriverWait(page, 60).until(lambda _: button.text == "Copied")
     larger = seen(page, ".enlarge")[0]
     width = page.find_element(By.CSS_SELECTOR, "figure svg").rect["width"]
     larger.click()
@@ -176,7 +180,7 @@ def test_nothing_is_requested_and_nothing_of_the_server_runs(page: webdriver.Chr
 
 
 def test_axe_finds_nothing_serious(page: webdriver.Chrome) -> None:
-    for node in page.find_elements(By.CSS_SELECTOR, "details.chapter"):
+    for node in page.find_elements(By.CSS_SELECTOR, "details.chapter, .attachments details"):
         page.execute_script("arguments[0].open = true", node)
     found = Axe().run(page)
     grave = [

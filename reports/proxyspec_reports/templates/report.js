@@ -141,8 +141,8 @@
         getSelection().selectAllChildren(block);
         document.execCommand("copy");
       }
+      for (const other of document.querySelectorAll(".copy")) other.textContent = "Copy";
       button.textContent = "Copied";
-      setTimeout(() => (button.textContent = "Copy"), 1500);
     });
     const holder = make("div", { class: "copyable" });
     block.replaceWith(holder);
