@@ -31,6 +31,12 @@ def demo(
     """Judge and load the reference server behind a real HAProxy, and write one HTML report.
 
     Takes about a minute; starts and stops everything it needs, on 127.0.0.1 only.
+
+    Examples:
+
+      proxyspec demo
+
+      proxyspec demo --haproxy binary --header-timeout 5
     """
 
     from proxyspec.cli.load import load_target

@@ -186,7 +186,12 @@ def _surroundings(case: Case) -> list[str]:
 
 
 def explain(case_id: Annotated[str, typer.Argument(metavar="CASE", help="A case's id.", show_default=False)]) -> None:
-    """Explain one case: what is sent, what conforms, which rule it comes from."""
+    """Explain one case: what is sent, what conforms, which rule it comes from.
+
+    Example:
+
+      proxyspec explain v1/port/leading-zero
+    """
     import difflib
 
     from proxyspec.layers.decode import describe
@@ -234,7 +239,14 @@ def schema(
         Described, typer.Argument(metavar="run|cases", help="run.json, or the files --case-file takes.")
     ] = Described.RUN,
 ) -> None:
-    """Print the JSON Schema of run.json, or of case files."""
+    """Print the JSON Schema of run.json, or of case files.
+
+    Examples:
+
+      proxyspec schema > run.schema.json
+
+      proxyspec schema cases
+    """
     if what is Described.CASES:
         from proxyspec.casefile import case_file_schema
 

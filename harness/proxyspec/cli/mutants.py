@@ -118,6 +118,12 @@ def mutants(
     has to be killed by a case, and every case has to kill a defect.
 
     Exit codes: 0 all that is so, 1 not so, 2 usage, 4 the harness failed, 130 interrupted.
+
+    Examples:
+
+      proxyspec mutants
+
+      proxyspec mutants --defect v1-port-wraps-16 --case v1/port
     """
     from rich.console import Console
     from rich.progress import Progress

