@@ -100,7 +100,7 @@ def mixed(setup: Setup) -> Iterator[Found]:
         if with_header and without:
             yield Found(
                 without[0].place,
-                f"no header goes to {', '.join(server.name for server in without)}; to the others of {proxy.name} it does",
+                f"no header to {', '.join(server.name for server in without)}, but to the others of {proxy.name}",
                 "servers of one pool are set up alike as a rule: one that wants a header and gets none keeps its "
                 "clients waiting until its deadline",
                 "put send-proxy on a default-server line for all of them",
