@@ -251,6 +251,7 @@ def target_record(target: Target, oracle: str) -> TargetRecord:
     """Put the target profile into the words of the record."""
     return TargetRecord(
         url=target.url,
+        name=target.name,
         header_timeout=target.header_timeout,
         trusted_source=target.trusted_source,
         untrusted_source=target.untrusted_source,

@@ -45,6 +45,20 @@ def _received(transcript: Transcript) -> tuple[Reply, ...]:
     return parse_replies((e.at, e.data) for e in transcript.events if e.kind is EventKind.RECEIVED)
 
 
+def _session(transcript: Transcript) -> tuple[Reply, ...]:
+    """Return the replies behind the greeting, but for one that refuses the probe's second EHLO.
+
+    RFC 5321 has it answered like the first (section 4.1.4), yet some servers say 503, which tells nothing of headers.
+    """
+    replies = _received(transcript)[1:]
+    told = len(replies) - (bool(replies) and replies[-1].code == 221)
+    if told > 1 and replies[told - 1].code == 503 and any(reply.code == 250 for reply in replies[: told - 1]):
+        asked = [event.data for event in transcript.events if event.kind is EventKind.SENT]
+        if [line[:5] for line in asked[-2:]] == [b"EHLO ", b"QUIT\r"]:
+            return replies[: told - 1] + replies[told:]
+    return replies
+
+
 def _last_step(transcript: Transcript) -> float:
     """When the last byte of the case's own steps went out; 0 (the connection) if it sent none."""
     last = 0.0
@@ -94,7 +108,7 @@ def outcome_of(case: Case, transcript: Transcript, oracle: Oracle) -> Outcome:
     replies = _received(transcript)
     if not replies or not replies[0].positive:
         return _refused(transcript, replies[0] if replies else None, greeted=False)
-    greeting, session = replies[0], replies[1:]
+    greeting, session = replies[0], _session(transcript)
     done = transcript.first(EventKind.STEPS_DONE)
     needs_header = case.source is Source.TRUSTED and case.via not in (Via.RELAY_V1, Via.RELAY_V2)
     if needs_header and (done is None or greeting.at < _last_step(transcript)):
@@ -208,8 +222,7 @@ def _judge_surroundings(case: Case, transcript: Transcript, outcome: Outcome, or
 
 def _judge_session(case: Case, transcript: Transcript) -> str | None:
     """Say which rule of SMTP a session that ran has broken, or None."""
-    replies = _received(transcript)
-    refused = sum(not reply.positive for reply in replies[1:])
+    refused = sum(not reply.positive for reply in _session(transcript))
     if refused < case.least_errors:
         return f"{case.least_errors} of its commands had to be refused, {refused} were"
     for needle in case.require:

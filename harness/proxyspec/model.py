@@ -483,6 +483,8 @@ class Target:
 
     host: str
     port: int
+    #: What reports call it, for instance software and version; None: its URL.
+    name: str | None = None
     #: The header deadline it declares, in seconds from accept.
     header_timeout: float = 30.0
     #: Local address of connections that play a trusted proxy; None leaves it to the system.
@@ -509,6 +511,8 @@ class Target:
     tls_port: int | None = None
     #: Its main process, on this machine: it and its descendants are watched.
     pid: int | None = None
+    #: Connections it can serve side by side within its deadline; cases beyond wait for one to end.
+    parallel: int = 1024
     #: How long past the deadline a connection is watched, in seconds.
     margin: float = 2.0
     #: How long a greeting or reply may take in an accepted session, in seconds.

@@ -132,6 +132,8 @@ def make_target(
     capabilities: Sequence[str] = (),
     tls_port: int | None = None,
     pid: int | None = None,
+    name: str | None = None,
+    parallel: int = 1024,
 ) -> Target:
     """Build the target profile of a command line.
 
@@ -161,6 +163,8 @@ def make_target(
     return Target(
         host=address,
         port=port,
+        name=name,
+        parallel=parallel,
         header_timeout=header_timeout,
         trusted_source=_local("--trusted", trusted_source),
         untrusted_source=_local("--untrusted", untrusted_source),
@@ -183,6 +187,7 @@ class Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     url: str = Field(description="smtp://HOST:PORT")
+    name: str | None = Field(default=None, max_length=200, description="what reports call it; left out: its URL")
     header_timeout: float = Field(default=30.0, description="the header deadline, seconds from accept")
     trusted: str | None = Field(default=None, description="local address the target trusts to send PROXY")
     untrusted: str | None = Field(default=None, description="local address the target does not trust, or none")
@@ -194,6 +199,7 @@ class Profile(BaseModel):
     capabilities: list[str] = Field(default=[], description="what it has, or with no- in front, has not")
     tls_port: int | None = Field(default=None, description="port whose connections begin with TLS")
     pid: int | None = Field(default=None, description="its main process, to see whether it idles")
+    parallel: int = Field(default=1024, ge=1, le=1024, description="connections it can serve side by side")
     allow: list[str] = Field(default=[], description="consent to targets not on this machine")
 
 
@@ -243,6 +249,8 @@ def load_target(path: str, overrides: Mapping[str, Any] | None = None) -> Target
             capabilities=profile.capabilities,
             tls_port=profile.tls_port,
             pid=profile.pid,
+            name=profile.name,
+            parallel=profile.parallel,
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error

@@ -76,7 +76,7 @@ def answers(runs: Sequence[Run]) -> tuple[Answer, ...]:
         if isinstance(run, ScenarioRun):
             scenarios.append(run)
         else:
-            by_target.setdefault(run.target.url, []).append(run)
+            by_target.setdefault(run.target.name or run.target.url, []).append(run)
     return (*(answer(target, of_target) for target, of_target in by_target.items()), *map(scenario_answer, scenarios))
 
 

@@ -69,7 +69,7 @@ def changes(runs: Sequence[Run]) -> tuple[Changed, ...]:
     by_target: dict[str, list[ConformanceRun]] = {}
     for run in runs:
         if isinstance(run, ConformanceRun):
-            by_target.setdefault(run.target.url, []).append(run)
+            by_target.setdefault(f"{run.target.name} {run.target.url}", []).append(run)
     found = []
     for of_target in by_target.values():
         for before, after in pairwise(sorted(of_target, key=lambda run: run.started)):

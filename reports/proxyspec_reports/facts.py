@@ -44,7 +44,7 @@ def run_facts(run: Run, anchor: str) -> RunFacts:
         subject = run.subject
         particular = _haproxies(run.haproxies)
     else:
-        subject = run.target.url
+        subject = run.target.name or run.target.url
         particular = (*_target(run.target), *_haproxy(run.environment.haproxy))
     return RunFacts(
         anchor=anchor,

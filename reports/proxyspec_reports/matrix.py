@@ -138,7 +138,7 @@ def _column(anchor: str, run: ConformanceRun, alone: int) -> Column:
     haproxy = run.environment.haproxy
     return Column(
         anchor,
-        show(run.target.url, _LIMIT),
+        show(run.target.name or run.target.url, _LIMIT),
         "" if haproxy is None else show(haproxy.version, 80),
         tuple((verdict, counts[verdict]) for verdict in LETTERS if counts[verdict]),
         alone,

@@ -110,7 +110,8 @@ def _matrix(runs: Sequence[tuple[str, ConformanceRun]], room: Room) -> Matrix | 
     """Set runs side by side unless all are of one server behind one HAProxy: then what changed is told instead."""
     haproxies = [run.environment.haproxy for _, run in runs]
     versions = [None if haproxy is None else haproxy.version for haproxy in haproxies]
-    if len({(run.target.url, version) for (_, run), version in zip(runs, versions, strict=True)}) < 2:
+    names = [run.target.name or run.target.url for _, run in runs]
+    if len(set(zip(names, versions, strict=True))) < 2:
         return None
     return matrix(runs, [_with_evidence(run, room) for _, run in runs])
 

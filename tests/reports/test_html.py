@@ -165,7 +165,7 @@ def test_every_table_has_a_caption_and_every_head_a_scope(tree: Node) -> None:
 def test_every_plot_has_a_name_and_a_table(tree: Node) -> None:
     run = next(node for node in tree.walk() if node.attributes.get("id") == "run-2")
     drawings = [node for figure in run.all("figure") for node in figure.all("svg")]
-    assert len(drawings) == 2
+    assert len(drawings) == 3
     assert all(drawing.attributes["role"] == "img" for drawing in drawings)
     captions = [caption.text for caption in run.all("caption")]
     assert "Samples of the time line; session times in milliseconds" in captions

@@ -16,7 +16,7 @@ from proxyspec.model import Target, Via
 if TYPE_CHECKING:
     from proxyspec_haproxy import Choice
 
-__all__ = ["joint_exit_code", "judge_behind_each"]
+__all__ = ["joint_exit_code", "judge_behind_each", "spec_of"]
 
 #: Which of several runs' exit codes counts, the first that occurs; `NOTHING` only if it is every run's.
 _ORDER = (
@@ -35,7 +35,7 @@ def joint_exit_code(codes: Sequence[ExitCode]) -> ExitCode:
     return min(codes, key=_ORDER.index, default=ExitCode.NOTHING)
 
 
-def _spec(choice: Choice) -> str:
+def spec_of(choice: Choice) -> str:
     """Name the engine so that `--haproxy` takes the very same one again."""
     from proxyspec_haproxy import BinaryEngine, DockerEngine
 
@@ -80,7 +80,7 @@ def judge_behind_each(
     runs = []
     folders = []
     for number, (choice, name) in enumerate(zip(choices, _folders(choices), strict=True)):
-        behind = replace(options, haproxy=_spec(choice), straight=options.straight and number == 0)
+        behind = replace(options, haproxy=spec_of(choice), straight=options.straight and number == 0)
         folders.append(parent / name)
         runs.append(run_target(target, folders[-1], behind)[0])
         if runs[-1].exit_code == ExitCode.INTERRUPTED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from proxyspec.load.options import HeaderKind, LoadOptions, Tls, parse_duration
 from proxyspec.model import Target, Via
 
 if TYPE_CHECKING:
+    from proxyspec.load.comparison import Variant
+    from proxyspec.load.distribution import Master
     from proxyspec.load.profiles import ProfileFile
     from proxyspec.load.runner import Front
     from proxyspec.rundir import RunDirectory
@@ -44,20 +47,21 @@ def _print_profiles() -> None:
         print(f"{profile.name:{width}}  {profile.summary}")
 
 
-#: Roads through HAProxy, in the words of `run`.
-_ROADS = (Via.RELAY_V1, Via.RELAY_V2, Via.CHAIN_V1, Via.CHAIN_V2)
+#: Users that HAProxy has room for where the profile alone knows how many there will be.
+_PROFILES_USERS = 2000
 
 
 @contextlib.contextmanager
-def _front(target: Target, haproxy: str | None, via: Via, out: RunDirectory) -> Iterator[Front | None]:
+def _front(
+    target: Target, haproxy: str | None, via: Via, users: int | None, out: RunDirectory
+) -> Iterator[Front | None]:
     if haproxy is None:
         yield None
         return
-    from proxyspec.front import behind_haproxy
-    from proxyspec.load.runner import Front
+    from proxyspec.load.haproxy import load_front
 
-    with behind_haproxy(target, haproxy, out) as (roads, record):
-        yield Front(via, roads.via[via], record)
+    with load_front(target, haproxy, via, _PROFILES_USERS if users is None else users, out) as front:
+        yield front
 
 
 def load_target(
@@ -76,8 +80,7 @@ def load_target(
         UsageError: the profile or an expectation is none, HAProxy does not start, or the run directory is in use.
         HarnessError: Locust fails.
     """
-    from rich.console import Console
-
+    from proxyspec.cli.terminal import console as make_console
     from proxyspec.load.console import LoadConsole, print_load
     from proxyspec.load.runner import run_load
     from proxyspec.load.thresholds import parse_expectation
@@ -86,10 +89,10 @@ def load_target(
     profile = _profile(options.profile)
     for text in options.expect:
         parse_expectation(text)
-    console = Console()
+    console = make_console()
     with RunDirectory.create("load", out_dir) as out:
         console.print(f"profile {profile.name} against {target.url}", style="dim", highlight=False, markup=False)
-        with _front(target, haproxy, via, out) as front, LoadConsole(console) as listener:
+        with _front(target, haproxy, via, options.users, out) as front, LoadConsole(console) as listener:
             if front is not None:
                 console.print(
                     f"through HAProxy {front.record.version} ({front.record.why}), {via.value}",
@@ -105,6 +108,46 @@ def load_target(
             f"{run.duration:.1f} s, run record: {out.path / 'run.json'}", highlight=False, markup=False, soft_wrap=True
         )
     return run.exit_code, out.path
+
+
+def _master(bind: str, workers: int) -> Master:
+    from proxyspec.load.distribution import parse_bind
+
+    return parse_bind(bind, workers)
+
+
+def _compare(
+    target: Target, out_dir: Path | None, options: LoadOptions, variants: tuple[Variant, ...], count: int
+) -> ExitCode:
+    """Load the target by every road in turn, round by round; each run gets a directory of its own below one."""
+    from proxyspec.cli.terminal import console as make_console
+    from proxyspec.load.comparison import rounds
+    from proxyspec.load.console import print_comparison
+    from proxyspec.records import LoadRun, load_run
+    from proxyspec.rundir import RunDirectory
+
+    console = make_console()
+    parent = RunDirectory.create("compare", out_dir).path
+    found: list[tuple[Variant, LoadRun]] = []
+    worst = ExitCode.OK
+    for number, variant in rounds(variants, count):
+        console.rule(f"round {number} of {count}: {variant.name}", align="left", style="dim")
+        sources = options.sources if variant.source is None else (variant.source,)
+        chosen = dataclasses.replace(options, header=variant.header, sources=sources)
+        name = "".join(c if c.isalnum() or c in "-." else "-" for c in variant.name)
+        code, path = load_target(
+            target, parent / f"{number:03}-{name}", chosen, haproxy=variant.haproxy, via=variant.via
+        )
+        run = load_run(path)
+        if isinstance(run, LoadRun):
+            found.append((variant, run))
+        if code == ExitCode.INTERRUPTED:
+            worst = ExitCode.INTERRUPTED
+            break
+        worst = ExitCode(max(worst, code))
+    print_comparison(console, found)
+    console.print(f"all runs: proxyspec report {parent}/*", highlight=False, markup=False, soft_wrap=True)
+    return worst
 
 
 def load(
@@ -146,6 +189,28 @@ def load(
     processes: Annotated[
         int | None, typer.Option(metavar="N", help="Processes that share the load; by default one.")
     ] = None,
+    master: Annotated[
+        bool, typer.Option("--master", help="Share the load among workers, which `load --worker` starts elsewhere.")
+    ] = False,
+    expect_workers: Annotated[int, typer.Option(metavar="N", help="With --master: workers to wait for.")] = 1,
+    master_bind: Annotated[
+        str, typer.Option(metavar="HOST[:PORT]", help="With --master: where it listens; whoever reaches it may join.")
+    ] = "127.0.0.1",
+    worker: Annotated[
+        bool, typer.Option("--worker", help="Work for a master; the profile has to be the same, the rest is its.")
+    ] = False,
+    master_host: Annotated[
+        str, typer.Option(metavar="HOST[:PORT]", help="With --worker: where its master listens.")
+    ] = "127.0.0.1",
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Compare headers and HAProxies in interleaved rounds: none@127.0.0.9,v1,v2,docker:3.2,binary; "
+            "behind @ the local address to connect from, where the server may expect no header.",
+        ),
+    ] = None,
+    compare_rounds: Annotated[int, typer.Option("--rounds", metavar="N", help="With --compare: how many.")] = 3,
     haproxy: HAProxyOption = None,
     via: Annotated[
         Via, typer.Option(help="With --haproxy: relay-… takes plain SMTP, chain-… a header; v1 or v2 to the target.")
@@ -154,6 +219,15 @@ def load(
         str | None,
         typer.Option(
             metavar="URL", help="/metrics.json of the reference server: what it counted is held against what was sent."
+        ),
+    ] = None,
+    pid: Annotated[
+        int | None, typer.Option(metavar="PID", help="The server's process here: its CPU, memory and descriptors.")
+    ] = None,
+    haproxy_stats: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOCKET", help="`stats socket` of an HAProxy of yours in front of the target: a path or HOST:PORT."
         ),
     ] = None,
     out: OutOption = None,
@@ -178,10 +252,18 @@ def load(
     if list_profiles:
         _print_profiles()
         return ExitCode.OK
+    if worker:
+        from proxyspec.load.distribution import parse_bind, run_worker
+
+        if master or target is not None or compare is not None:
+            raise UsageError("--worker gets target and all options but --profile and --processes from its master")
+        return run_worker(_profile(profile).path, parse_bind(master_host, 1), processes)
     if target is None:
         raise UsageError("no target: write for instance proxyspec load smtp://127.0.0.1:2525")
     from proxyspec.targets import make_target
 
+    if haproxy is not None and haproxy_stats is not None:
+        raise UsageError("--haproxy starts an HAProxy and asks that one: leave out --haproxy-stats")
     options = LoadOptions(
         profile=profile,
         users=users,
@@ -199,13 +281,20 @@ def load(
         sources=tuple(source or ()),
         processes=processes,
         server_metrics=server_metrics,
+        server_pid=pid,
+        haproxy_stats=haproxy_stats,
+        master=_master(master_bind, expect_workers) if master else None,
         expect=tuple(expect or ()),
         allowed=tuple(allow_target or ()),
     )
     made = make_target(
         target, allowed=options.allowed, header_timeout=header_timeout, trusted_source=trusted, oracle="none"
     )
-    if via not in _ROADS:
-        raise UsageError(f"--via {via.value}: one of {', '.join(_ROADS)}")
+    if compare is not None:
+        from proxyspec.load.comparison import parse_variants
+
+        if haproxy is not None or header is not None or master:
+            raise UsageError("--compare chooses headers and HAProxies itself: leave out --header, --haproxy, --master")
+        return _compare(made, out, options, parse_variants(compare), compare_rounds)
     code, _ = load_target(made, out, options, haproxy=haproxy, via=via)
     return ExitCode(code)

@@ -21,9 +21,11 @@ from proxyspec.cli import (
     export,
     fuzz,
     haproxy,
+    init,
     judge,
     listing,
     load,
+    matrix,
     mutants,
     replay,
     report,
@@ -31,6 +33,7 @@ from proxyspec.cli import (
     send,
     sender,
     serve,
+    servers,
     tcp,
 )
 from proxyspec.errors import ExitCode, ProxyspecError
@@ -81,9 +84,12 @@ app.command("doctor")(doctor.doctor)
 app.command(
     "serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(serve.serve)
+app.command("init")(init.init)
+app.command("matrix")(matrix.matrix)
 app.command("schema")(listing.schema)
 app.add_typer(export.app, name="export")
 app.add_typer(haproxy.app, name="haproxy")
+app.add_typer(servers.app, name="servers")
 
 
 # Typer brings click's exceptions under a name that differs by version.

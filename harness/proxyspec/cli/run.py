@@ -159,6 +159,7 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
                 out,
                 shown if lines is None else Chorus([shown, lines]),
                 haproxy=record,
+                parallel=target.parallel,
                 expectations=expectations,
                 reproduce=lambda case: _reproduce(case, target, options),
             )

@@ -7,10 +7,24 @@ import re
 from proxyspec.errors import UsageError
 from proxyspec.oracles._base import Sighting, view_of
 
-__all__ = ["TOKEN", "find", "pattern_of"]
+__all__ = ["TOKEN", "find", "mailbox_of", "pattern_of"]
 
 #: The EHLO name of a session of ours.
 TOKEN = re.compile(r"[0-9a-z-]+\.probe\.test")
+
+#: What an address for RCPT TO may look like: no way out of the command (RFC 5321, section 4.1.2).
+_MAILBOX = re.compile(r"[^\s<>\x00-\x1f\x7f]{1,254}")
+
+
+def mailbox_of(text: str) -> str:
+    """Return the profile's `recipient`.
+
+    Raises:
+        UsageError: it is no mailbox.
+    """
+    if _MAILBOX.fullmatch(text) is None:
+        raise UsageError(f"recipient {text!r} is no mailbox: write name@example.com")
+    return text
 
 
 def pattern_of(text: str) -> re.Pattern[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from proxyspec.model import Target
 from proxyspec.oracles._base import OracleKind, Sighting
 from proxyspec.oracles._files import KEPT, Tail, readable
-from proxyspec.oracles._patterns import TOKEN, find, pattern_of
+from proxyspec.oracles._patterns import TOKEN, find, mailbox_of, pattern_of
 
 __all__ = ["ORACLE", "LogWitness"]
 
@@ -17,9 +17,10 @@ class LogWitness:
     """A pattern over the lines of a log file that name the session."""
 
     patience = 3.0
-    recipient = None
 
-    def __init__(self, path: Path, pattern: re.Pattern[str]) -> None:
+    def __init__(self, path: Path, pattern: re.Pattern[str], recipient: str | None) -> None:
+        """Watch `path`; with a `recipient` each session leaves a message, for a log that tells only of those."""
+        self.recipient = recipient
         self._tail = Tail(path)
         self._pattern = pattern
         self._seen: dict[str, Sighting] = {}
@@ -38,7 +39,8 @@ class LogWitness:
 
 
 def _witness(target: Target) -> LogWitness:
-    return LogWitness(readable(target.oracle_file or ""), pattern_of(target.oracle_pattern or ""))
+    recipient = None if target.recipient is None else mailbox_of(target.recipient)
+    return LogWitness(readable(target.oracle_file or ""), pattern_of(target.oracle_pattern or ""), recipient)
 
 
 ORACLE = OracleKind(

@@ -7,16 +7,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxyspec.errors import UsageError
 from proxyspec.model import Target
 from proxyspec.oracles._base import OracleKind, Sighting, view_of
 from proxyspec.oracles._files import KEPT, Tail, readable
-from proxyspec.oracles._patterns import TOKEN
+from proxyspec.oracles._patterns import TOKEN, mailbox_of
 
 __all__ = ["ORACLE", "MailWitness"]
 
-#: What an address for RCPT TO may look like: no way out of the command (RFC 5321, section 4.1.2).
-_MAILBOX = re.compile(r"[^\s<>\x00-\x1f\x7f]{1,254}")
 #: Bytes read of one message: enough for the fields the target adds in front.
 MESSAGE_HEAD = 32 * 1024
 _LITERAL = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f:.]{2,45})\]")
@@ -97,10 +94,7 @@ class MailWitness:
 
 
 def _witness(target: Target) -> MailWitness:
-    recipient = target.recipient or ""
-    if _MAILBOX.fullmatch(recipient) is None:
-        raise UsageError(f"recipient {recipient!r} is no mailbox: write name@example.com")
-    return MailWitness(readable(target.oracle_file or ""), recipient)
+    return MailWitness(readable(target.oracle_file or ""), mailbox_of(target.recipient or ""))
 
 
 ORACLE = OracleKind(

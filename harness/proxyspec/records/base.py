@@ -36,6 +36,7 @@ class TargetRecord(Record):
     """The server that was judged or loaded."""
 
     url: str = Field(description="smtp://HOST:PORT")
+    name: str | None = Field(default=None, description="what reports call it, for instance software and version")
     header_timeout: float = Field(description="declared header deadline, seconds from accept")
     trusted_source: str | None = Field(description="local address that played the trusted proxy")
     untrusted_source: str | None = Field(description="local address that played an unlisted peer; null: none declared")

@@ -13,7 +13,9 @@ from proxyspec.records.checks import ChecksRun
 from proxyspec.records.conformance import ConformanceRun
 from proxyspec.records.haproxy_file import HAProxyFileRun
 from proxyspec.records.load import LoadRun
+from proxyspec.records.matrix import MatrixRun
 from proxyspec.records.mutants import MutantsRun
+from proxyspec.records.page import PageRun
 from proxyspec.records.sender import SenderRun
 from proxyspec.records.traffic import TrafficRun
 
@@ -26,7 +28,9 @@ MAX_RECORD_BYTES = 512 * 1024 * 1024
 Run = ConformanceRun | LoadRun | ScenarioRun
 
 #: Every kind a record may be of, told apart by `kind`; a new kind is one more name here.
-_Stored = ConformanceRun | LoadRun | TrafficRun | HAProxyFileRun | MutantsRun | SenderRun | ChecksRun
+_Stored = (
+    ConformanceRun | LoadRun | TrafficRun | HAProxyFileRun | MutantsRun | SenderRun | ChecksRun | MatrixRun | PageRun
+)
 
 _ADAPTER: TypeAdapter[_Stored] = TypeAdapter(Annotated[_Stored, Field(discriminator="kind")])
 

@@ -1,0 +1,1 @@
+"""One mail server a file; whatever stands here is found by itself."""

@@ -1,0 +1,90 @@
+"""Dovecot's submission service, with its option haproxy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Final
+
+from proxyspec_server.adapters.contract import HERE, HOST, UNLISTED, Adapter, Facts, Launch, Place
+from proxyspec_server.adapters.packages import debian
+from proxyspec_server.adapters.surroundings import accounts
+
+__all__ = ["Dovecot"]
+
+_DEADLINE: Final = 3.0
+_CONFIG: Final = """\
+base_dir = {run}/base
+state_dir = {run}/base
+log_path = /dev/stderr
+info_log_path = /dev/stderr
+protocols = submission
+hostname = {name}
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:{run}/mail
+submission_relay_host = {host}
+submission_relay_port = 9
+haproxy_trusted_networks = {hosts}
+haproxy_timeout = {deadline}s
+login_trusted_networks =
+service submission-login {{
+  chroot =
+  process_limit = 400
+  inet_listener submission {{
+    address = {host}
+    port = {port}
+    haproxy = yes
+  }}
+}}
+passdb {{
+  driver = static
+  args = nopassword=y
+}}
+userdb {{
+  driver = static
+  args = uid=dovecot gid=dovecot home={run}/mail
+}}
+"""
+
+
+class Dovecot(Adapter):
+    """The login process of the submission service; it shows no address before a login, so it has no oracle."""
+
+    name: ClassVar[str] = "dovecot"
+    summary: ClassVar[str] = "Dovecot's submission service with haproxy = yes"
+    origin: ClassVar[str] = "from the distribution"
+    tools: ClassVar[tuple[str, ...]] = ("apt-get", "dpkg")
+    needs_root: ClassVar[bool] = True
+    has_list: ClassVar[bool] = True
+
+    def install(self, folder: Path, version: str) -> str:
+        """Unpack the packages; see `Adapter.install`."""
+        return debian(folder, "dovecot-submissiond", "dovecot-core")
+
+    def prepare(self, place: Place) -> Launch:
+        """Write dovecot.conf; see `Adapter.prepare`."""
+        deadline = max(1, round(place.header_timeout or _DEADLINE))
+        for name in ("base", "mail"):
+            place.folder(name)
+        place.write(
+            "etc/dovecot/dovecot.conf",
+            _CONFIG.format(
+                run=place.run,
+                name=HOST,
+                host=HERE,
+                port=place.port,
+                hosts=" ".join(place.hosts),
+                deadline=deadline,
+            ),
+        )
+        return Launch(
+            commands=(("/usr/sbin/dovecot", "-F"),),
+            facts=Facts(header_timeout=float(deadline), trusted=HERE, untrusted=UNLISTED, oracle="none", parallel=8),
+            bindings=accounts(place.run),
+            # Its programs look for each other, and for their configuration, where the package would have put them.
+            layers={
+                "/etc": place.run / "etc",
+                **{f"/usr/{name}": place.software / "usr" / name for name in ("bin", "lib", "sbin")},
+            },
+            needs_bindings=True,
+        )
