@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import leather  # type: ignore[import-untyped]
 
-from proxyspec_reports.load import Line, Plot
+from proxyspec_reports.load import SECONDS, Line, Plot
 
 __all__ = ["svg"]
 
@@ -32,12 +32,12 @@ def svg(plot: Plot, anchor: str) -> str | None:
     lines = [(line, points) for line in plot.lines if (points := _drawable(line))]
     if not lines:
         return None
-    last = max(x for _, points in lines for x, _ in points)
+    last = plot.until or max(x for _, points in lines for x, _ in points)
     highest = max(y for _, points in lines for _, y in points if y is not None)
     chart = leather.Chart()
     chart.add_x_scale(0, max(_SMALLEST, last))
     chart.add_y_scale(0, max(_SMALLEST, highest))
-    chart.add_x_axis(name="seconds since the load began", tick_formatter=_tick)
+    chart.add_x_axis(name=plot.axis, tick_formatter=_tick)
     chart.add_y_axis(tick_formatter=_tick)
     for index, (line, points) in enumerate(lines):
         style = index % len(_COLOURS)
@@ -47,7 +47,8 @@ def svg(plot: Plot, anchor: str) -> str | None:
     box = f"0 0 {_WIDTH} {_HEIGHT}"
     root = ET.Element("svg", {"viewBox": box, "role": "img", "aria-labelledby": f"{anchor}-title"})
     title = ET.SubElement(root, "title", {"id": f"{anchor}-title"})
-    title.text = f"{plot.title} ({plot.unit}) over time: " + ", ".join(line.name for line, _ in lines)
+    over = "time" if plot.axis == SECONDS else plot.axis
+    title.text = f"{plot.title} ({plot.unit}) over {over}: " + ", ".join(line.name for line, _ in lines)
     root.append(chart.to_svg_group(_WIDTH, _HEIGHT))
     _tidy(root)
     return ET.tostring(root, encoding="unicode")

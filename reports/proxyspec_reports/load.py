@@ -1,17 +1,32 @@
-"""One load run as a reader sees it: thresholds, steps, errors and the time line."""
+"""One load run as a reader sees it: thresholds, steps, errors, the time line, and what both sides did meanwhile."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
 from proxyspec.records import LoadError, LoadPoint, LoadRun, LoadStep
 from proxyspec.records import Threshold as ThresholdRecord
+from proxyspec.records.load import GeneratorRecord, LoadStage
 from proxyspec_reports.facts import RunFacts, run_facts
+from proxyspec_reports.load_panels import panels
+from proxyspec_reports.plot import SECONDS, Line, Panel, Plot
 from proxyspec_reports.printable import show
 
-__all__ = ["PERCENTILES", "Line", "LoadView", "Plot", "Standing", "ThresholdView", "load_view"]
+__all__ = [
+    "PERCENTILES",
+    "SECONDS",
+    "CountedView",
+    "Line",
+    "LoadView",
+    "Panel",
+    "Plot",
+    "Standing",
+    "ThresholdView",
+    "load_view",
+]
 
 #: Keys of the percentiles shown, with their column heads.
 PERCENTILES = {"0.5": "p50", "0.9": "p90", "0.95": "p95", "0.99": "p99", "1.0": "max"}
@@ -57,20 +72,13 @@ class StepView:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a plot: (seconds, value) pairs; None leaves a gap."""
+class CountedView:
+    """Early ends that count as the same: what was planned, and what the server counted."""
 
-    name: str
-    points: tuple[tuple[float, float | None], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """Lines that share both axes; x is seconds since the load began."""
-
-    title: str
-    unit: str
-    lines: tuple[Line, ...]
+    plans: str
+    planned: int
+    counted: float | None
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +100,15 @@ class LoadView:
     errors: tuple[LoadError, ...]
     timeline: tuple[LoadPoint, ...]
     plots: tuple[Plot, ...]
+    panels: tuple[Panel, ...]
+    planned: tuple[tuple[str, int], ...]
+    counted: tuple[CountedView, ...]
+    stages: tuple[LoadStage, ...]
+    knee: int | None
+    generator: GeneratorRecord | None
+    notes: tuple[str, ...]
+    workers: int
+    lost: int
 
 
 def load_view(run: LoadRun, anchor: str) -> LoadView:
@@ -115,8 +132,30 @@ def load_view(run: LoadRun, anchor: str) -> LoadView:
             for error in sorted(run.errors, key=lambda error: -error.count)
         ),
         timeline=tuple(run.timeline),
-        plots=_plots(run.timeline) if run.timeline else (),
+        plots=_plots(run) if run.timeline else (),
+        panels=panels(run),
+        planned=tuple((show(name, _LIMIT), count) for name, count in sorted(run.planned.items())),
+        counted=_counted(run),
+        stages=tuple(run.stages),
+        knee=run.knee,
+        generator=run.generator,
+        notes=tuple(show(note, _LIMIT) for note in run.notes),
+        workers=run.workers,
+        lost=run.lost,
     )
+
+
+_COUNTED = re.compile(r"counted\((?P<plans>[^()]*)\) == (?P<planned>[0-9]{1,12})")
+
+
+def _counted(run: LoadRun) -> tuple[CountedView, ...]:
+    found = []
+    for threshold in run.thresholds:
+        match = _COUNTED.fullmatch(threshold.expression)
+        if match is not None:
+            plans = show(match["plans"], _LIMIT)
+            found.append(CountedView(plans, int(match["planned"]), threshold.actual, Standing.of(threshold)))
+    return tuple(found)
 
 
 def _step(step: LoadStep) -> StepView:
@@ -130,7 +169,33 @@ def _step(step: LoadStep) -> StepView:
     )
 
 
-def _plots(timeline: list[LoadPoint]) -> tuple[Plot, ...]:
+#: Limits of a percentile of the session, as lines of the plot, unless they are so far off that they would flatten it.
+_LIMIT_OF_SESSION = re.compile(r"(?P<figure>p50|p90|p95|p99|max)\(session\) <=? (?P<number>[0-9.]{1,20})(?P<unit>ms|s)")
+_FAR = 3.0
+
+
+def _session_lines(run: LoadRun) -> tuple[Line, ...]:
+    timeline = run.timeline
+    lines = [
+        Line("p99", tuple((point.at, point.p99_ms) for point in timeline)),
+        Line("p95", tuple((point.at, point.p95_ms) for point in timeline)),
+        Line("p50", tuple((point.at, point.p50_ms) for point in timeline)),
+    ]
+    highest = max((y for line in lines for _, y in line.points if y is not None), default=0.0)
+    for threshold in run.thresholds:
+        match = _LIMIT_OF_SESSION.fullmatch(threshold.expression)
+        if match is None:
+            continue
+        limit = float(match["number"]) * (1000 if match["unit"] == "s" else 1)
+        if limit <= _FAR * highest:
+            name = f"limit of {match['figure']}"
+            lines.append(Line(name, ((0.0, limit), (timeline[-1].at, limit))))
+    return tuple(lines)
+
+
+def _plots(run: LoadRun) -> tuple[Plot, ...]:
+    timeline = run.timeline
+    until = timeline[-1].at
     return (
         Plot(
             "Sessions per second",
@@ -139,13 +204,10 @@ def _plots(timeline: list[LoadPoint]) -> tuple[Plot, ...]:
                 Line("all", tuple((point.at, point.rate) for point in timeline)),
                 Line("failed", tuple((point.at, point.failure_rate) for point in timeline)),
             ),
+            until=until,
         ),
+        Plot("Session time", "ms", _session_lines(run), until=until),
         Plot(
-            "Session time",
-            "ms",
-            (
-                Line("p95", tuple((point.at, point.p95_ms) for point in timeline)),
-                Line("p50", tuple((point.at, point.p50_ms) for point in timeline)),
-            ),
+            "Users", "users", (Line("users", tuple((point.at, float(point.users)) for point in timeline)),), until=until
         ),
     )

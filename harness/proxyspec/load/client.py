@@ -73,29 +73,41 @@ class SmtpClient:
         return self.play(pattern.script, pattern.cut, plan=pattern.name) is None
 
     def play(
-        self, script: Script, cut: Cut = Cut.WHOLE, *, plan: str | None = None, patience: float | None = None
+        self,
+        script: Script,
+        cut: Cut = Cut.WHOLE,
+        *,
+        plan: str | None = None,
+        patience: float | None = None,
+        hail: bytes | None = None,
+        foreseen: frozenset[str] = frozenset(),
     ) -> StepFailed | None:
         """Run any script behind the next header, or the part of it that `cut` leaves; return what failed, if anything.
 
         `plan` names the early end that this connection is for: those that reach it are counted by that name.
-        `patience` is how long each step may take, in seconds; by default what the options say.
+        `patience` is how long each step may take, in seconds; by default what the options say. `hail` takes the place
+        of the header. `foreseen` are classes of failures, such as `421 at banner`, that are an end as good as any
+        here: they are counted by that name, and not as errors.
 
         Raises:
             StopUser: the user is told to stop; Locust knows what to do with it.
         """
         if self._retired:
             raise StopUser
-        hail = cut.of(next(self._headers))
+        if hail is None:
+            hail = cut.of(next(self._headers))
+
+        begins = hail
 
         def dialogue(begun: int) -> Dialogue:
-            return Dialogue(script, hail, begun)
+            return Dialogue(script, begins, begun)
 
         line = self._pump.begin(self._endpoint, dialogue, patience or self._options.patience)
         try:
             self._pump.wait(line)
         finally:
             # Torn down from outside (Locust stops its users) it counts too: the slowest sessions are not left out.
-            self._meter.add(line, plan)
+            self._meter.add(line, plan, foreseen)
         return line.failure
 
 
@@ -162,12 +174,7 @@ class ProxySmtpUser(User):  # type: ignore[misc] # Locust carries no types we fo
         """
         if not host:
             raise UsageError("no target: add --host smtp://127.0.0.1:2525")
-        name, port = parse_url(host)
-        endpoint = Endpoint(resolve(name, port, allowed), port, parse_sources(source))
-        for address in endpoint.sources:
-            if (":" in address) != (":" in endpoint.host):
-                raise UsageError(f"--source {address!r} cannot reach {endpoint.host}: one is IPv4, the other IPv6")
-        return endpoint
+        return _resolved(host, tuple(allowed), tuple(source))
 
     @classmethod
     def session_options(cls, chosen: dict[str, Any]) -> SessionOptions:
@@ -205,6 +212,17 @@ def _one_of(kinds: type[_Kind], option: str, value: str) -> _Kind:
         return kinds(value)
     except ValueError as error:
         raise UsageError(f"{option} {value!r}: one of {', '.join(kinds)}") from error
+
+
+@lru_cache(maxsize=4)
+def _resolved(host: str, allowed: tuple[str, ...], source: tuple[str, ...]) -> Endpoint:
+    """Resolve once for all users: each look is a matter for gevent's threads, and there may be ten thousand."""
+    name, port = parse_url(host)
+    endpoint = Endpoint(resolve(name, port, allowed), port, parse_sources(source))
+    for address in endpoint.sources:
+        if (":" in address) != (":" in endpoint.host):
+            raise UsageError(f"--source {address!r} cannot reach {endpoint.host}: one is IPv4, the other IPv6")
+    return endpoint
 
 
 @lru_cache(maxsize=4)

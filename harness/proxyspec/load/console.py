@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
 from types import TracebackType
 
 from rich.console import Console
@@ -9,11 +11,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from proxyspec.load.comparison import Variant
 from proxyspec.load.messages import Started, Tick
 from proxyspec.load.runner import LoadListener
 from proxyspec.records import LoadRun
 
-__all__ = ["LoadConsole", "print_load"]
+__all__ = ["LoadConsole", "print_comparison", "print_load"]
 
 #: Seconds between two plain lines.
 LINE_EVERY = 5.0
@@ -112,6 +115,14 @@ def print_load(console: Console, run: LoadRun, reason: str | None) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    if len(run.stages) > 1:
+        levels = ", ".join(f"{stage.users}: {stage.rate:.0f}/s" for stage in run.stages)
+        found = "none: the rate grew to the last step" if run.knee is None else f"{run.knee} users"
+        console.print(f"sessions by users: {levels}; knee: {found}", highlight=False, soft_wrap=True)
+    for limit in run.generator.limits if run.generator else ():
+        console.print(f"[yellow]{escape(limit)}[/]", highlight=False, soft_wrap=True)
+    for note in run.notes:
+        console.print(f"[yellow]{escape(_printable(note))}[/]", highlight=False, soft_wrap=True)
     for error in run.errors[:SHOWN_ERRORS]:
         console.print(
             f"[yellow]{error.count} × {escape(_printable(error.error))}[/] ({escape(error.step)})", highlight=False
@@ -124,3 +135,41 @@ def print_load(console: Console, run: LoadRun, reason: str | None) -> None:
         console.print(f"{word} {escape(threshold.expression)}  ({actual})", highlight=False, soft_wrap=True)
     if reason is not None:
         console.print(f"[bold red]nothing measured[/]: {escape(_printable(reason))}", highlight=False, soft_wrap=True)
+
+
+def print_comparison(console: Console, runs: Sequence[tuple[Variant, LoadRun]]) -> None:
+    """Print sessions per second and times of every road: medians over the rounds, least and most in brackets.
+
+    The rate is also set against the first road's, round by round, so that a busy minute falls out.
+    """
+    by_road: dict[str, list[LoadRun]] = {}
+    for variant, run in runs:
+        by_road.setdefault(variant.name, []).append(run)
+    if not by_road:
+        return
+    first = next(iter(by_road.values()))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("road", "rounds", "sessions/s", "of the first", "p50 ms", "p99 ms", "failed"):
+        table.add_column(column, justify="left" if column == "road" else "right", no_wrap=True)
+    for name, group in by_road.items():
+        pairs = zip(group, first, strict=False)
+        ratios = [run.rate / base.rate for run, base in pairs if base.rate > 0]
+        table.add_row(
+            escape(_printable(name)),
+            str(len(group)),
+            _range([run.rate for run in group], 0),
+            _range(ratios, 2),
+            *(_range(_times(group, key), 2) for key in ("0.5", "0.99")),
+            str(sum(run.failures for run in group) or "·"),
+        )
+    console.print(table)
+
+
+def _times(runs: Sequence[LoadRun], key: str) -> list[float]:
+    return [step.percentiles_ms[key] for run in runs for step in run.steps if step.name == "session"]
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    if not values:
+        return "–"
+    return f"{median(values):.{digits}f} [{min(values):.{digits}f} – {max(values):.{digits}f}]"

@@ -56,6 +56,8 @@ class Step(enum.StrEnum):
     DRIP = "drip"
     #: From the call of connect to the server's last word on a connection held in silence.
     HELD = "held"
+    #: From the call of connect to the end of a connection whose header is wrong.
+    REFUSAL = "refusal"
     #: From the call of connect to the reply to QUIT, to the planned end, or to the failure.
     SESSION = "session"
 
@@ -79,13 +81,15 @@ class Exchange:
     """Bytes to send and the reply codes that count as success (RFC 5321, section 4.3.2).
 
     Without bytes of its own it waits for one more reply to what was sent before (RFC 2920). `keyword` is an extension
-    that the reply must announce.
+    that the reply must announce; `telling` is text that has to stand in its first line, between characters that belong
+    to no address.
     """
 
     step: Step
     send: bytes
     codes: frozenset[int]
     keyword: str | None = None
+    telling: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,10 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Drip:
-    """Bytes sent `size` at a time with `gap` seconds between; what the session begins with comes first."""
+    """Bytes sent `size` at a time with `gap` seconds between; what the session begins with comes first.
+
+    Where a `Hold` follows, the server may end the connection before the last piece.
+    """
 
     send: bytes
     size: int
@@ -122,13 +129,15 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Silence until the server ends the connection; `codes` are what it may say before, none: it need say nothing.
+    """Silence until the server ends the connection; `codes` are what it may say before, none: anything or nothing.
 
-    It is timed from the call of connect, so that a deadline never looks earlier than it was.
+    It is timed from the call of connect, so that a deadline never looks earlier than it was. What is `refused` may be
+    closed without a word, but not answered with another code.
     """
 
     codes: frozenset[int] = frozenset({421})
     step: Step = Step.HELD
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +176,7 @@ class Script:
         found: list[tuple[frozenset[bytes], bytes] | None] = []
         for move, following in zip(self.moves, (*self.moves[1:], None), strict=True):
             match move, following:
-                case Exchange(codes=codes, keyword=None), Exchange(send=send) if send:
+                case Exchange(codes=codes, keyword=None, telling=None), Exchange(send=send) if send:
                     found.append((frozenset(b"%d" % code for code in codes), send))
                 case _:
                     found.append(None)
@@ -320,7 +329,9 @@ class Dialogue:
         """
         if not self.done:
             move = self._moves[self.at] if self.at >= 0 else None
-            if not isinstance(move, Hold) or (self.word is None and move.codes):
+            if isinstance(move, Drip) and self._cut_short(now):
+                move = self._moves[self.at]
+            if not isinstance(move, Hold) or (self.word is None and move.codes and not move.refused):
                 raise StepFailed(self.step, what)
             if self.word is None:
                 self.taken.append(now - self.begun)
@@ -345,7 +356,19 @@ class Dialogue:
         if self._dripping:
             return piece
         self.taken.append(now - self._since)
+        # What waits for an answer now is timed from the last piece.
+        self._since = now
         return piece + self._next(now)
+
+    def _cut_short(self, now: int) -> bool:
+        """Leave a drip for the hold behind it, because the server ends the connection; tell whether there is one."""
+        following = self._moves[self.at + 1 : self.at + 2]
+        if self.stance is not Stance.DRIP or not (following and isinstance(following[0], Hold)):
+            return False
+        self._dripping = b""
+        self.taken.append(now - self._since)
+        self._next(now)
+        return True
 
     def _next(self, now: int) -> bytes:
         self.at += 1
@@ -355,7 +378,8 @@ class Dialogue:
         if self.stance is not Stance.LISTEN:
             if self.done:
                 return b""
-            raise StepFailed(self.step, _class(code))
+            if not self._cut_short(now):
+                raise StepFailed(self.step, _class(code))
         move = self._moves[self.at]
         if type(move) is Exchange:
             if code not in move.codes:
@@ -364,6 +388,8 @@ class Dialogue:
                 rb"(?mi)^250[ -]%b\b" % re.escape(move.keyword.encode()), text
             ):
                 raise StepFailed(move.step, f"no {move.keyword}")
+            if move.telling is not None and not _tells(text, move.telling):
+                raise StepFailed(move.step, "another address")
             self.taken.append(now - self._since)
             return self._next(now)
         if isinstance(move, Secure):
@@ -420,6 +446,12 @@ class Dialogue:
             return out
         self.stance = Stance.CLOSE
         return out
+
+
+def _tells(text: bytes, wanted: bytes) -> bool:
+    """Whether the first line of a reply holds this address, and not merely one that begins or ends with it."""
+    first = text.partition(b"\r\n")[0]
+    return re.search(rb"(?<![0-9A-Fa-f.:])%b(?![0-9A-Fa-f.:])" % re.escape(wanted), first) is not None
 
 
 def _class(code: int | None) -> str:

@@ -226,7 +226,12 @@ class Engine:
             for line in self._slots.pop(self._swept, ()):
                 if line.over:
                     continue
-                if line.due and line.due <= now:
+                if line.due and line.dialogue.stance is not Stance.DRIP:
+                    # The server has ended the drip before its last piece.
+                    line.due = 0
+                    line.deadline = now + line.patience
+                    self._put(line, line.deadline // _SLOT + 1)
+                elif line.due and line.due <= now:
                     line.due = 0
                     self._put(line, today + 1)
                     self._act(line, line.dialogue.due, now)

@@ -14,6 +14,9 @@ __all__ = ["MAX_ERRORS", "PERCENTILES", "Figures", "StepFigures"]
 
 PERCENTILES = (0.5, 0.9, 0.95, 0.99, 1.0)
 
+#: Pairs of a step's distribution in the record.
+MAX_PAIRS = 400
+
 #: Kinds of errors told apart; further ones are counted together.
 MAX_ERRORS = 200
 
@@ -42,6 +45,7 @@ class StepFigures:
             mean_ms=round(times.total / times.count / NANOSECONDS, 3),
             percentiles_ms={str(share): round(value, 3) for share, value in zip(PERCENTILES, found, strict=True)},
             min_ms=round(times.least / NANOSECONDS, 3),
+            distribution=[(round(time, 3), count) for time, count in times.distribution(MAX_PAIRS)],
         )
 
 
@@ -105,14 +109,18 @@ class Figures:
     def point(self, at: float, users: int, seconds: float) -> LoadPoint:
         """Return the sample of the time line that these figures are: `seconds` long, `at` seconds after the start."""
         found = self.by_step.get(Step.SESSION)
-        p50, p95 = found.times.percentiles(0.5, 0.95) if found else (None, None)
+        times = found.times.percentiles(*PERCENTILES) if found else [None] * len(PERCENTILES)
+        p50, p90, p95, p99, most = (None if time is None else round(time, 3) for time in times)
         return LoadPoint(
             at=round(at, 3),
             users=users,
             rate=round(self.sessions / seconds, 2),
             failure_rate=round(self.failures / seconds, 2),
-            p50_ms=None if p50 is None else round(p50, 3),
-            p95_ms=None if p95 is None else round(p95, 3),
+            p50_ms=p50,
+            p90_ms=p90,
+            p95_ms=p95,
+            p99_ms=p99,
+            max_ms=most,
         )
 
     def steps(self, seconds: float) -> list[LoadStep]:

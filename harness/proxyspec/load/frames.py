@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Protocol
@@ -204,6 +204,14 @@ def sources() -> tuple[Source, ...]:
     return tuple(Source.of(str(address)) for row in zip(*hosts, strict=True) for address in row)
 
 
+@cache
+def _pool(kind: HeaderKind) -> tuple[tuple[Source, Callable[[Source, int], bytes]], ...]:
+    """Each source with what makes its header: of ten thousand users none makes a pool of its own."""
+    make = {HeaderKind.V1: v1_frame, HeaderKind.V2: v2_frame, HeaderKind.V2_TLV: v2_tlv_frame}[kind]
+    frames = {4: make(4), 6: make(6)}
+    return tuple((source, frames[source.version].patched) for source in sources())
+
+
 def headers(kind: HeaderKind, start: int = 0) -> Iterator[bytes]:
     """Yield headers without end, each with the next source of the pool; `start` is the first one's place.
 
@@ -211,9 +219,7 @@ def headers(kind: HeaderKind, start: int = 0) -> Iterator[bytes]:
     """
     if kind is HeaderKind.NONE:
         yield from itertools.repeat(b"")
-    make = {HeaderKind.V1: v1_frame, HeaderKind.V2: v2_frame, HeaderKind.V2_TLV: v2_tlv_frame}[kind]
-    frames = {4: make(4), 6: make(6)}
-    pool = [(source, frames[source.version].patched) for source in sources()]
+    pool = _pool(kind)
     for number in itertools.count(start):
         source, patched = pool[number % POOL_SIZE]
         yield patched(source, _FIRST_PORT + number * _PORT_STEP % _PORTS)

@@ -104,6 +104,16 @@ class Histogram:
             found.append(exact / NANOSECONDS)
         return found
 
+    def distribution(self, most: int) -> list[tuple[float, int]]:
+        """Return how many took about how many milliseconds, ascending, in at most so many pairs.
+
+        Neighbours are counted together, at the longer time of theirs, where there are more buckets.
+        """
+        ordered = sorted(self.buckets.items())
+        stride = max(1, math.ceil(len(ordered) / most))
+        groups = [ordered[start : start + stride] for start in range(0, len(ordered), stride)]
+        return [(min(group[-1][0], self.most) / NANOSECONDS, sum(count for _, count in group)) for group in groups]
+
     def packed(self) -> dict[str, object]:
         """Return it as plain numbers and lists, for a message to another process."""
         return {

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from proxyspec.records import LoadError, LoadPoint, LoadStep, Threshold
+from proxyspec.records.load import GeneratorRecord, LoadError, LoadPoint, LoadSample, LoadStep, Threshold
 
 __all__ = ["MAX_LINE", "Finished", "Lines", "Message", "Refused", "Started", "Tick", "parse_message"]
 
@@ -38,6 +38,7 @@ class Tick(_Message):
     point: LoadPoint
     sessions: int
     failures: int
+    samples: list[LoadSample] = Field(default=[], description="taken since the last one")
 
 
 class Finished(_Message):
@@ -54,6 +55,9 @@ class Finished(_Message):
     checks: list[Threshold] = Field(default=[], description="what the profile judged by itself")
     workers: int = Field(default=0, description="processes that shared the load; 0: one did it alone")
     lost: int = Field(default=0, description="of them, how many never sent their last figures")
+    samples: list[LoadSample] = Field(default=[], description="taken since the last tick")
+    generator: GeneratorRecord | None = None
+    notes: list[str] = Field(default=[], description="what became of the samples' sources")
 
 
 class Refused(_Message):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxyspec.errors import UsageError
+from proxyspec.load.distribution import Master
 
 __all__ = [
     "AUTH_VARIABLE",
@@ -163,6 +164,12 @@ class LoadOptions:
     processes: int | None = None
     #: Where the reference server serves its counters, `http://127.0.0.1:PORT/metrics.json`.
     server_metrics: str | None = None
+    #: The server's process on this machine, whose CPU, memory and descriptors are watched.
+    server_pid: int | None = None
+    #: The master's place, where workers of other machines share the load; None: all processes are here.
+    master: Master | None = None
+    #: The `stats socket` of an HAProxy that stands in front of the target: a path, or HOST:PORT.
+    haproxy_stats: str | None = None
     #: Addresses or networks beyond the loopback that the user consented to.
     allowed: tuple[str, ...] = ()
 
@@ -175,6 +182,10 @@ class LoadOptions:
             _within("--time, in seconds,", self.seconds, 1, MAX_SECONDS)
         if self.processes is not None:
             _within("--processes", self.processes, 1, MAX_PROCESSES)
+        if self.processes is not None and self.master is not None:
+            raise UsageError("--master waits for workers; --processes starts them: give --processes to the workers")
+        if self.server_pid is not None:
+            _within("--pid", self.server_pid, 1, 2**31 - 1)
         if self.auth is not None:
             parse_login(self.auth)
         parse_sources(self.sources)

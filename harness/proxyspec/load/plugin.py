@@ -11,13 +11,14 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import gevent
 import locust.runners
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 from locust import events
 from locust.exception import StopTest
 from locust.runners import MasterRunner, WorkerRunner
@@ -27,14 +28,17 @@ from proxyspec.errors import ExitCode, UsageError
 from proxyspec.load.client import ProxySmtpUser
 from proxyspec.load.figures import Figures
 from proxyspec.load.frames import headers
+from proxyspec.load.generator import Watch, Watched, local_ports
+from proxyspec.load.judging import Check, Evidence
 from proxyspec.load.messages import Finished, Refused, Started, Tick
 from proxyspec.load.meter import Meter, meter_of
-from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, Tls
+from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, Tls, parse_sources
+from proxyspec.load.sampling import HAProxyProbe, ProbeLost, Sampler, probes
 from proxyspec.load.scripts import delivery
 from proxyspec.load.thresholds import judge, parse_expectation
-from proxyspec.records import Threshold
+from proxyspec.records.load import LoadPoint, LoadSample, Threshold
 
-__all__ = ["Check", "Profile", "declare"]
+__all__ = ["Profile", "declare"]
 
 _log = logging.getLogger("proxyspec.load")
 
@@ -53,11 +57,15 @@ LAST_WORDS = 5.0
 #: The declared header deadline, in seconds, where nobody says another.
 HEADER_TIMEOUT = 30.0
 
-#: Names of our parts in Locust's messages.
-_FIGURES, _STOP, _STOPPED = "proxyspec", "proxyspec-stop", "proxyspec-stopped"
+#: Seconds the server has to close what it was left with, before it is looked at for the last time.
+REST = 2.0
+#: Seconds between two looks meanwhile.
+GLANCE = 0.1
 
-#: Looks at the figures of the whole load, and at whatever else it knows, when the load is over.
-Check = Callable[[Figures], list[Threshold]]
+#: Names of our parts in Locust's messages.
+_FIGURES, _OWN, _STOP, _STOPPED = "proxyspec", "proxyspec-own", "proxyspec-stop", "proxyspec-stopped"
+#: The name this process goes by among those that are watched, where it makes the connections itself.
+_HERE = "here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +82,8 @@ class Profile:
     thresholds: tuple[str, ...] | Callable[[float], tuple[str, ...]]
     #: Further judgements at the end of the load, which no figure of a single step can give.
     checks: tuple[Check, ...] = ()
+    #: It holds headers back or breaks them: without one it would test nothing.
+    needs_header: bool = False
 
     def expected(self, header_timeout: float) -> tuple[str, ...]:
         """Return the thresholds for a server with this header deadline."""
@@ -140,6 +150,15 @@ class _Plugin:
         self._sampled = 0.0
         self._sampler: Any = None
         self._checked: list[Threshold] | None = None
+        self._points: list[LoadPoint] = []
+        self._watch = Watch()
+        self._watched = Watched()
+        self._sources = Sampler(())
+        #: Of the other side, and of ourselves; `_untold` went into no message yet.
+        self._samples: list[LoadSample] = []
+        self._untold: list[LoadSample] = []
+        self._reading: Any = None
+        self._stopping = BoundedSemaphore()
         for hook in (
             "init_command_line_parser",
             "init",
@@ -156,11 +175,12 @@ class _Plugin:
 
     def _on_init_command_line_parser(self, parser: Any, **_: Any) -> None:
         add = parser.add_argument
-        add("--proxy-header", choices=list(HeaderKind), help="PROXY header each connection begins with")
+        # The web interface sends the first choice where nobody chose: it has to be that of the profile.
+        add("--proxy-header", choices=["", *HeaderKind], help="PROXY header each connection begins with")
         add("--message-size", type=int, metavar="BYTES", help="size of each message")
         add("--messages", type=int, metavar="N", help="messages on each connection")
         add("--pipelining", action="store_true", default=None, help="send commands in groups (RFC 2920)")
-        add("--smtp-tls", dest="tls", choices=list(Tls), help="whether sessions are encrypted, and from where on")
+        add("--smtp-tls", dest="tls", choices=["", *Tls], help="whether sessions are encrypted, and from where on")
         add("--patience", type=float, metavar="SECONDS", help="time each step of a session may take")
         add("--sender", metavar="MAILBOX", help="mailbox in MAIL FROM")
         add("--recipient", metavar="MAILBOX", help="mailbox in RCPT TO")
@@ -181,6 +201,8 @@ class _Plugin:
                 {"metavar": "MECHANISM:USER:PASSWORD", "help": "plain:… or login:…", "env_var": AUTH_VARIABLE},
             ),
             ("--server-metrics", {"metavar": "URL", "help": "/metrics.json of the reference server: its own counters"}),
+            ("--server-pid", {"type": int, "metavar": "PID", "help": "the server's process: CPU, memory, descriptors"}),
+            ("--haproxy-stats", {"metavar": "SOCKET", "help": "HAProxy's runtime API: a path, or HOST:PORT"}),
             ("--report-fd", {"type": int, "metavar": "N", "help": "write figures as JSON lines to this descriptor"}),
         ):
             add(option, include_in_web_ui=False, **about)
@@ -235,9 +257,22 @@ class _Plugin:
                 f"{users} users in one process need {users + SPARE_DESCRIPTORS} open files and it may have {hard}: "
                 "raise the limit (ulimit -Hn), share them among more --processes, or lower --users"
             )
+        sources = len(parse_sources(options.source or ())) or 1
+        if 0 < local_ports() * sources < options.num_users:
+            raise UsageError(
+                f"{options.num_users} users need as many local ports, and the system gives {local_ports()} to each of "
+                f"{sources} source address(es): add addresses with --source, or lower --users"
+            )
+        if not self._is_worker:
+            self._sources = self._other_side(options)
         for user in self._environment.user_classes:
             if issubclass(user, ProxySmtpUser):
                 chosen = user.session_options(vars(options))
+                if self._profile.needs_header and chosen.header is HeaderKind.NONE:
+                    raise UsageError(
+                        "this profile holds headers back or breaks them, and there is none with --header none (nor in "
+                        "front of an HAProxy that adds it): take v1, v2 or v2-tlv, and --via chain-v1 or chain-v2"
+                    )
                 # Made now, they cost the first sessions nothing.
                 delivery(chosen)
                 next(headers(chosen.header))
@@ -245,6 +280,26 @@ class _Plugin:
                 host = self._environment.host or user.host
                 if host or (options.headless and not self._is_worker):
                     user.endpoint(host, options.allow_target or (), options.source or user.source)
+
+    def _other_side(self, options: Any) -> Sampler:
+        """Return what the other side can be asked; HAProxy is asked how many connections it takes.
+
+        Raises:
+            UsageError: a source is not there, or HAProxy takes fewer connections than there will be users.
+        """
+        found = probes(options.server_pid, options.server_metrics, options.haproxy_stats)
+        for source in found:
+            if isinstance(source, HAProxyProbe):
+                try:
+                    most = source.maxconn
+                except ProbeLost as error:
+                    raise UsageError(f"--haproxy-stats {options.haproxy_stats!r}: {error}") from error
+                if options.num_users > most:
+                    raise UsageError(
+                        f"{options.num_users} users are more than this HAProxy takes (maxconn {most}): the rest would "
+                        "wait in its queue and be measured as slow; lower --users or raise maxconn"
+                    )
+        return Sampler(found)
 
     def _refuse(self, message: str) -> NoReturn:
         with contextlib.suppress(BrokenPipeError):
@@ -256,6 +311,7 @@ class _Plugin:
         # A worker's first report may go out before Locust says that it is there.
         figures = Figures() if self._environment is None else self._meter.take()
         data[_FIGURES] = figures.packed()
+        data[_OWN] = self._watch.read()
 
     def _on_worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         try:
@@ -263,6 +319,7 @@ class _Plugin:
         except ValueError as error:
             _log.warning("the worker %s reports nonsense: %s", client_id, error)
             return
+        self._hear_of(client_id, data.get(_OWN))
         self._heard_from.add(client_id)
         # Locust sums these up too, but only after its listeners.
         self._users_of[client_id] = int(data.get("user_count") or 0)
@@ -270,6 +327,17 @@ class _Plugin:
             self._workers.add(client_id)
             if self._heard_from >= self._workers and self._now() - self._sampled > TICK / 2:
                 self._tick()
+
+    def _hear_of(self, client_id: str, own: object) -> None:
+        """Take what a worker says of itself; it came from another process."""
+        match own:
+            case {"cpu percent": int() | float()} if isinstance(own, Mapping):
+                self._watched.add(
+                    client_id,
+                    {str(name): float(value) for name, value in own.items() if isinstance(value, int | float)},
+                )
+            case _:
+                pass
 
     def _now(self) -> float:
         assert self._began is not None
@@ -280,6 +348,8 @@ class _Plugin:
         self._began, self._seconds, self._users, self._sampled = time.perf_counter(), 0.0, 0, 0.0
         self._figures, self._arrived, self._checked = Figures(), Figures(), None
         self._workers, self._heard_from, self._stopped, self._users_of = set(), set(), set(), {}
+        self._points, self._samples, self._untold, self._watched = [], [], [], Watched()
+        self._watch.read()
         if self._is_worker:
             return
         options = self._environment.parsed_options
@@ -295,6 +365,9 @@ class _Plugin:
         if self._sampler is not None:
             self._sampler.kill(block=False)
         self._sampler = gevent.spawn(self._sample)
+        if self._reading is not None:
+            self._reading.kill(block=False)
+        self._reading = gevent.spawn(self._read)
 
     def _on_reset_stats(self, **_: Any) -> None:
         self._meter.reset()
@@ -313,6 +386,33 @@ class _Plugin:
             if self._now() - self._sampled >= interval:
                 self._tick()
 
+    def _read(self) -> None:
+        """Ask the other side every second, beside the time line: it may take its time to answer."""
+        at = 0.0
+        while True:
+            self._note(self._sources.read(at))
+            gevent.sleep(max(0.0, at + TICK - self._now()))
+            at = self._now()
+
+    def _note(self, samples: list[LoadSample]) -> None:
+        self._samples += samples
+        self._untold += samples
+
+    def _rest(self) -> None:
+        """Look at the other side once more, when it has closed what it was left with."""
+        if self._reading is None:
+            return
+        self._reading.kill()
+        self._reading = None
+        before: list[LoadSample] | None = None
+        until = self._now() + REST
+        while (found := self._sources.read(self._now())) and self._now() < until:
+            if before is not None and _descriptors(found) >= _descriptors(before):
+                break
+            before = found
+            gevent.sleep(GLANCE)
+        self._note(found)
+
     def _collect(self) -> Figures:
         """Return what came since the last call, and add it to the whole."""
         if isinstance(self._environment.runner, MasterRunner):
@@ -330,7 +430,13 @@ class _Plugin:
         point = self._collect().point(now, users, now - self._sampled)
         self._sampled = now
         self._heard_from = set()
-        self._tell(Tick(point=point, sessions=self._figures.sessions, failures=self._figures.failures))
+        self._points.append(point)
+        if not isinstance(runner, MasterRunner):
+            self._watched.add(_HERE, self._watch.read())
+        if own := self._watched.now():
+            self._note([LoadSample(at=point.at, source="generator", values=own)])
+        samples, self._untold = self._untold, []
+        self._tell(Tick(point=point, sessions=self._figures.sessions, failures=self._figures.failures, samples=samples))
 
     def _tell(self, message: BaseModel) -> None:
         try:
@@ -380,16 +486,19 @@ class _Plugin:
         if self._seconds - self._sampled > TICK / 10:
             self._tick()
         self._collect()
+        self._rest()
 
     def _thresholds(self) -> list[Threshold]:
         """Return what the profile's own checks say; they look once."""
         if self._checked is None:
-            self._checked = [verdict for check in self._profile.checks for verdict in check(self._figures)]
+            evidence = Evidence(self._figures, tuple(self._points), tuple(self._samples))
+            self._checked = [verdict for check in self._profile.checks for verdict in check(evidence)]
         return self._checked
 
     def _on_quitting(self, environment: Any, **_: Any) -> None:
-        # After a signal Locust comes here with its users still at work.
-        environment.runner.stop()
+        # After a signal Locust comes here with its users still at work; of a load with a shape twice at a time.
+        with self._stopping:
+            environment.runner.stop()
         if self._began is None or self._reporter.heard or self._is_worker:
             return
         expected = self._profile.expected(environment.parsed_options.header_timeout)
@@ -397,6 +506,8 @@ class _Plugin:
         for verdict in verdicts:
             measured = "not measured" if verdict.actual is None else f"{verdict.actual:.6g}"
             _log.info("%s: %s (%s)", "met" if verdict.met else "MISSED", verdict.expression, measured)
+        for limit in self._watched.record(self._figures.errors()).limits:
+            _log.warning("%s", limit)
         if environment.process_exit_code is None:
             environment.process_exit_code = int(
                 ExitCode.OK if all(verdict.met for verdict in verdicts) else ExitCode.FAILED
@@ -417,5 +528,12 @@ class _Plugin:
                 checks=self._thresholds(),
                 workers=len(self._workers),
                 lost=len(self._lost()) if self._workers else 0,
+                samples=self._untold,
+                generator=self._watched.record(self._figures.errors()),
+                notes=self._sources.notes,
             )
         )
+
+
+def _descriptors(samples: list[LoadSample]) -> float:
+    return sum(sample.values.get("descriptors", 0.0) for sample in samples)

@@ -23,9 +23,11 @@ from proxyspec.errors import ExitCode, HarnessError, UsageError
 from proxyspec.front import HERE, free_ports
 from proxyspec.load.messages import Finished, Lines, Refused, Started, Tick, parse_message
 from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, LoadOptions
+from proxyspec.load.stages import held, knee
 from proxyspec.load.thresholds import judge, merge, parse_expectation
 from proxyspec.model import Target, Via
 from proxyspec.records import HAProxyRecord, LoadError, LoadPoint, LoadRun, Threshold
+from proxyspec.records.load import LoadSample
 from proxyspec.rundir import RunDirectory
 from proxyspec.wire import Road
 
@@ -35,6 +37,8 @@ __all__ = ["Front", "LoadListener", "load_exit_code", "run_load"]
 PROBE_PATIENCE = 5.0
 #: Seconds until Locust has to be up.
 START_PATIENCE = 60.0
+#: Seconds a master waits for its workers.
+WORKERS_PATIENCE = 300.0
 #: Seconds beyond the load's own duration until Locust has to have reported.
 END_PATIENCE = 30.0
 #: Seconds Locust has to report once it was told to stop.
@@ -54,6 +58,8 @@ class Front:
     via: Via
     road: Road
     record: HAProxyRecord
+    #: Its `stats socket`; None: it is not asked.
+    stats: str | None = None
 
     @property
     def adds_header(self) -> bool:
@@ -78,6 +84,7 @@ class LoadListener:
 class _Heard:
     started: Started | None = None
     timeline: list[LoadPoint] = field(default_factory=list)
+    samples: list[LoadSample] = field(default_factory=list)
     sessions: int = 0
     failures: int = 0
     finished: Finished | None = None
@@ -142,6 +149,8 @@ def _command(
         ("--processes", options.processes),
         ("--header-timeout", f"{target.header_timeout:g}"),
         ("--server-metrics", options.server_metrics),
+        ("--server-pid", options.server_pid),
+        ("--haproxy-stats", options.haproxy_stats if front is None else front.stats),
         *(("--source", source) for source in options.sources or (source,)),
         *(("--allow-target", allowed) for allowed in options.allowed),
         # The target was resolved and allowed before; the profile asks again.
@@ -151,6 +160,10 @@ def _command(
         # A port of its own: on Locust's usual one the workers of another load would join, and the network could.
         port = free_ports(1)[0]
         chosen += [("--master-bind-host", HERE), ("--master-bind-port", port), ("--master-port", port)]
+    if options.master is not None:
+        words += ["--master", f"--expect-workers={options.master.workers}"]
+        chosen += [("--master-bind-host", options.master.host), ("--master-bind-port", options.master.port)]
+        chosen.append(("--expect-workers-max-wait", round(WORKERS_PATIENCE)))
     words += [f"{name}={value}" for name, value in chosen if value is not None]
     return [*words, "--pipelining"] if options.pipelining else words
 
@@ -222,9 +235,14 @@ class _Locust:
         return "it said nothing"
 
 
-def _listen(locust: _Locust, heard: _Heard, signals: _Signals, out: RunDirectory, listener: LoadListener) -> None:
-    """Take in messages until Locust is done, out of time, or told to stop and out of patience."""
-    limit = time.monotonic() + START_PATIENCE
+def _listen(
+    locust: _Locust, heard: _Heard, signals: _Signals, out: RunDirectory, listener: LoadListener, patience: float
+) -> None:
+    """Take in messages until Locust is done, out of time, or told to stop and out of patience.
+
+    `patience` is how long it may take to begin, in seconds.
+    """
+    limit = time.monotonic() + patience
     told = False
     while time.monotonic() < limit and signals.count < 2:
         if signals.count and not told:
@@ -248,11 +266,13 @@ def _listen(locust: _Locust, heard: _Heard, signals: _Signals, out: RunDirectory
                     listener.started(message)
                 case Tick():
                     heard.timeline.append(message.point)
+                    heard.samples += message.samples
                     heard.sessions, heard.failures = message.sessions, message.failures
                     out.event("load-tick", message)
                     listener.ticked(message)
                 case Finished():
                     heard.finished = message
+                    heard.samples += message.samples
                     heard.sessions, heard.failures = message.sessions, message.failures
 
 
@@ -281,7 +301,8 @@ def _drive(
         finally:
             os.close(write_end)
         with locust:
-            _listen(locust, heard, signals, out, listener)
+            patience = START_PATIENCE + (WORKERS_PATIENCE if options.master else 0.0)
+            _listen(locust, heard, signals, out, listener, patience)
             if heard.finished is None and not signals.count:
                 if heard.started is None:
                     raise UsageError(
@@ -370,6 +391,7 @@ def run_load(
         listener.unmeasurable(f"{target.host}:{target.port} cannot be reached ({reason}): is the server running?")
     elif code is ExitCode.UNJUDGEABLE:
         listener.unmeasurable(_plight(target, heard))
+    stages = held(heard.timeline)
     seconds = finished.seconds if finished else heard.timeline[-1].at if heard.timeline else 0.0
     run = LoadRun(
         id=out.id,
@@ -393,6 +415,11 @@ def run_load(
         planned=finished.planned if finished else {},
         workers=finished.workers if finished else 0,
         lost=finished.lost if finished else 0,
+        samples=sorted(heard.samples, key=lambda sample: sample.at),
+        stages=stages,
+        knee=knee(stages),
+        generator=finished.generator if finished else None,
+        notes=finished.notes if finished else [],
     )
     out.record(run)
     out.event("run-finished", {"exit_code": int(code), "status": run.status, "duration": run.duration})

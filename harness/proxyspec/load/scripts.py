@@ -11,7 +11,20 @@ from typing import Final
 from proxyspec.load.dialogue import Drip, Exchange, Hold, Leave, Move, Notice, Say, Script, Secure, Step
 from proxyspec.load.options import AuthMechanism, Login, SessionOptions, Tls
 
-__all__ = ["PATTERNS", "Cut", "Pattern", "delivery", "drip", "hold", "message", "terminated"]
+__all__ = [
+    "PATTERNS",
+    "Cut",
+    "Pattern",
+    "ask",
+    "delivery",
+    "drip",
+    "drip_endlessly",
+    "hold",
+    "linger",
+    "message",
+    "refusal",
+    "terminated",
+]
 
 _EHLO: Final = b"EHLO client.example\r\n"
 
@@ -146,6 +159,47 @@ def drip(size: int, gap: float) -> Script:
         (
             Drip(b"", size, gap),
             Exchange(Step.HEADER_TO_BANNER, b"", _READY),
+            Exchange(Step.QUIT, b"QUIT\r\n", frozenset({221})),
+        )
+    )
+
+
+@lru_cache(maxsize=8)
+def drip_endlessly(size: int, gap: float) -> Script:
+    """Return a connection that sends its header as `drip` does, until the server ends it with a 421."""
+    return Script((Drip(b"", size, gap), Hold()))
+
+
+@lru_cache(maxsize=8)
+def linger(seconds: float) -> Script:
+    """Return a connection that is greeted, takes about so many seconds to say QUIT, and says nothing else."""
+    word = b"QUIT\r\n"
+    return Script(
+        (
+            Exchange(Step.HEADER_TO_BANNER, b"", _READY),
+            Drip(word, 1, seconds / (len(word) - 1)),
+            Exchange(Step.QUIT, b"", frozenset({221})),
+        )
+    )
+
+
+#: Every code that is no success and no question (RFC 5321, section 4.2.1).
+_NEGATIVE: Final = frozenset(range(400, 600))
+
+
+@lru_cache(maxsize=1)
+def refusal() -> Script:
+    """Return a connection whose header is wrong: the server ends it, without a word or with a 4xx or 5xx."""
+    return Script((Say(), Hold(_NEGATIVE, Step.REFUSAL, refused=True)))
+
+
+@lru_cache(maxsize=512)
+def ask(address: str) -> Script:
+    """Return a short session whose reply to EHLO has to tell this address."""
+    return Script(
+        (
+            Exchange(Step.HEADER_TO_BANNER, b"", _READY),
+            Exchange(Step.EHLO, _EHLO, _OK, telling=address.encode("ascii")),
             Exchange(Step.QUIT, b"QUIT\r\n", frozenset({221})),
         )
     )

@@ -10,14 +10,12 @@ In proxyspec: proxyspec load smtp://127.0.0.1:2525 --profile timeout --users 100
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
-import gevent
-from locust import constant_throughput, events, task
+from locust import constant_throughput, task
 from locust.exception import StopUser
-from locust.runners import LocalRunner
 
 from proxyspec.load.client import ProxySmtpUser
+from proxyspec.load.cohort import Cohort
 from proxyspec.load.plugin import Profile, declare
 from proxyspec.load.scripts import Cut, hold
 
@@ -25,8 +23,6 @@ from proxyspec.load.scripts import Cut, hold
 MOST, ANY = 0.25, 1.0
 #: How late an answer is still worth waiting for, in seconds.
 SLACK = 10.0
-#: Seconds from the last answer to the end of the load.
-GRACE = 0.2
 
 _cuts: Iterator[Cut] = itertools.cycle((Cut.NOTHING, Cut.HALF, Cut.ALMOST))
 
@@ -41,45 +37,10 @@ def _expected(deadline: float) -> tuple[str, ...]:
     )
 
 
-declare(Profile(users=500, spawn_rate=1000, seconds=60, thresholds=_expected))
+declare(Profile(users=500, spawn_rate=1000, seconds=60, thresholds=_expected, needs_header=True))
 
 
-class Held:
-    """How many connections are still to be answered, so that the load can end when none is any more."""
-
-    def __init__(self) -> None:
-        self._environment: Any = None
-        self._waiting = 0
-        self._spawned = False
-
-    def begin(self, environment: Any, **_: Any) -> None:
-        """Start counting anew."""
-        self._environment, self._waiting, self._spawned = environment, 0, False
-
-    def complete(self, **_: Any) -> None:
-        """All users are there."""
-        self._spawned = True
-        self._end_if_answered()
-
-    def asked(self) -> None:
-        """Take note that one more is held."""
-        self._waiting += 1
-
-    def answered(self) -> None:
-        """Take note that one is over; the last one ends the load."""
-        self._waiting -= 1
-        self._end_if_answered()
-
-    def _end_if_answered(self) -> None:
-        runner = self._environment.runner
-        if self._spawned and not self._waiting and isinstance(runner, LocalRunner):
-            # A moment later, when the last user is gone too.
-            gevent.spawn_later(GRACE, runner.quit if self._environment.web_ui is None else runner.stop)
-
-
-_held = Held()
-events.test_start.add_listener(_held.begin)
-events.spawning_complete.add_listener(_held.complete)
+_cohort = Cohort()
 
 
 class Holder(ProxySmtpUser):
@@ -88,10 +49,9 @@ class Holder(ProxySmtpUser):
     @task  # type: ignore[untyped-decorator] # Locust carries no types we follow
     def hold(self) -> None:
         """Silence until the server says 421 and ends the connection."""
-        _held.asked()
-        deadline = self.environment.parsed_options.header_timeout
-        self.client.play(hold(), next(_cuts), patience=deadline + SLACK)
-        _held.answered()
+        with _cohort:
+            deadline = self.environment.parsed_options.header_timeout
+            self.client.play(hold(), next(_cuts), patience=deadline + SLACK)
         raise StopUser
 
 

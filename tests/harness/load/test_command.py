@@ -61,6 +61,18 @@ def test_the_profiles_are_listed_without_a_target() -> None:
         (["smtp://127.0.0.1:25", "--expect", "fast"], "the expectation 'fast'"),
         (["smtp://127.0.0.1:25", "--time", "long"], "--time 'long'"),
         (["smtp://192.0.2.1:25"], "--allow-target 192.0.2.1"),
+        (["smtp://127.0.0.1:25", "--pid", "0"], "--pid 0 is out of range"),
+        (["smtp://127.0.0.1:25", "--users", "1000000"], "--users 1000000 is out of range"),
+        (["smtp://127.0.0.1:25", "--compare", "v1"], "two at least"),
+        (["smtp://127.0.0.1:25", "--compare", "v1,v2", "--header", "v1"], "leave out --header"),
+        (["smtp://127.0.0.1:25", "--compare", "v1,v2", "--rounds", "0"], "--rounds 0"),
+        (["smtp://127.0.0.1:25", "--master", "--processes", "2"], "give --processes to the workers"),
+        (["smtp://127.0.0.1:25", "--master", "--expect-workers", "0"], "--expect-workers 0"),
+        (["smtp://127.0.0.1:25", "--master", "--master-bind", ":1"], "':1' is no address of a master"),
+        (["smtp://127.0.0.1:25", "--worker"], "--worker gets target"),
+        (["smtp://127.0.0.1:25", "--haproxy", "binary", "--haproxy-stats", "/x"], "leave out --haproxy-stats"),
+        (["smtp://127.0.0.1:25", "--haproxy", "binary", "--via", "direct"], "--via direct: one of"),
+        (["smtp://127.0.0.1:25", "--haproxy", "binary", "--users", "100000"], "through HAProxy need"),
     ],
 )
 def test_usage_errors_name_the_remedy(arguments: list[str], words: str) -> None:
@@ -68,3 +80,40 @@ def test_usage_errors_name_the_remedy(arguments: list[str], words: str) -> None:
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--pid", "2147483647"], "--pid 2147483647 is no process"),
+        (["--haproxy-stats", "/nowhere/haproxy.sock"], "--haproxy-stats '/nowhere/haproxy.sock'"),
+        (["--users", "60000", "--processes", "8"], "60000 users need as many local ports"),
+        (["--users", "100000"], "open files"),
+    ],
+)
+def test_what_the_machine_does_not_have_is_told_before_the_load(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    with fake_smtp() as fake:
+        done = _proxyspec(fake.url, "--profile", "steady", "--time", "1", "--out", str(tmp_path / "out"), *arguments)
+    assert done.returncode == 2, done.stdout
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_roads_are_compared_in_rounds(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with fake_smtp() as fake:
+        done = _proxyspec(
+            *(fake.url, "--profile", "steady", "--users", "1", "--time", "1", "--out", str(out)),
+            *("--compare", "v1,v2@127.0.0.9", "--rounds", "2"),
+        )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in sorted(out.iterdir())] == ["001-v1", "001-v2-127.0.0.9", "002-v1", "002-v2-127.0.0.9"]
+    records = [json.loads((path / "run.json").read_text()) for path in sorted(out.iterdir())]
+    assert [record["header"] for record in records] == ["v1", "v2", "v1", "v2"]
+    assert records[0]["started"] < records[1]["started"] < records[3]["started"] < records[2]["started"]
+    assert {address for address in fake.peers if address != "127.0.0.1"} == {"127.0.0.9"}
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("v1 ", "v2@"))]
+    assert [row[:2] for row in rows] == [["v1", "2"], ["v2@127.0.0.9", "2"]]
+    assert "1.00 [1.00 – 1.00]" in done.stdout

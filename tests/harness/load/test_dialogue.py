@@ -21,7 +21,7 @@ from proxyspec.load.dialogue import (
     StepFailed,
 )
 from proxyspec.load.options import SessionOptions
-from proxyspec.load.scripts import delivery, message
+from proxyspec.load.scripts import ask, delivery, message, refusal
 from proxyspec.replies import ReplyReader
 
 OPTIONS = SessionOptions(message_size=300, sender="a@b.example", recipient="c@d.example")
@@ -280,3 +280,91 @@ def test_a_word_while_it_drips_fails_the_drip() -> None:
     dialogue, _ = _opened(Script((Drip(b"", 1, 1.0),)))
     with pytest.raises(StepFailed, match=r"^421 at drip$"):
         dialogue.heard(b"421 too slow\r\n", 120)
+
+
+def _dripping(following: Exchange | Hold) -> Dialogue:
+    dialogue = Dialogue(Script((Drip(b"", 2, 0.5), following)), b"PROXY!", 100)
+    assert dialogue.opened(110) == b"PR"
+    assert dialogue.due(120) == b"OX"
+    return dialogue
+
+
+def test_a_drip_may_be_ended_with_the_word_that_is_waited_for() -> None:
+    dialogue = _dripping(Hold())
+    assert dialogue.heard(b"421 too slow\r\n", 150) == b""
+    assert dialogue.stance is Stance.LISTEN
+    assert dialogue.word == 421
+    dialogue.ended("closed", 160)
+    assert dialogue.done
+    # Connect, the drip up to its end, and from the call of connect to the word.
+    assert dialogue.taken == [10, 40, 50]
+
+
+@pytest.mark.parametrize("reply", [b"220 welcome\r\n", b"554 no\r\n", b"garbage\r\n"])
+def test_a_drip_is_not_ended_with_any_word(reply: bytes) -> None:
+    with pytest.raises(StepFailed, match="at held"):
+        _dripping(Hold()).heard(reply, 150)
+
+
+def test_a_drip_that_has_to_be_served_may_not_be_ended() -> None:
+    with pytest.raises(StepFailed, match="421 at drip"):
+        _dripping(Exchange(Step.HEADER_TO_BANNER, b"", READY)).heard(b"421 too slow\r\n", 150)
+    with pytest.raises(StepFailed, match="closed at drip"):
+        _dripping(Exchange(Step.HEADER_TO_BANNER, b"", READY)).ended("closed", 150)
+
+
+def test_a_drip_may_be_closed_where_silence_will_do() -> None:
+    dialogue = _dripping(Hold(frozenset()))
+    dialogue.ended("closed", 150)
+    assert dialogue.done
+    with pytest.raises(StepFailed, match="closed at held"):
+        _dripping(Hold()).ended("closed", 150)
+
+
+def test_the_greeting_is_timed_from_the_last_piece() -> None:
+    dialogue = _dripping(Exchange(Step.HEADER_TO_BANNER, b"", READY))
+    assert dialogue.due(300) == b"Y!"
+    dialogue.heard(b"220 hi\r\n", 307)
+    assert dialogue.taken == [10, 190, 7]
+
+
+def test_what_is_refused_may_be_closed_or_told_so_but_not_served() -> None:
+    def wrong() -> Dialogue:
+        dialogue = Dialogue(refusal(), b"PROXX", 100)
+        assert dialogue.opened(110) == b"PROXX"
+        return dialogue
+
+    silent, told = wrong(), wrong()
+    silent.ended("reset", 150)
+    told.heard(b"550 no\r\n", 140)
+    told.ended("closed", 150)
+    assert (silent.done, told.done) == (True, True)
+    assert (silent.taken, told.taken) == ([10, 50], [10, 40])
+    with pytest.raises(StepFailed, match="220 at refusal"):
+        wrong().heard(b"220 welcome\r\n", 150)
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (b"250-mx greets [203.0.113.1]\r\n250 SIZE\r\n", True),
+        (b"250 mx greets 203.0.113.1\r\n", True),
+        (b"250-mx greets [203.0.113.11]\r\n250 SIZE\r\n", False),
+        (b"250-mx greets [2203.0.113.1]\r\n250 SIZE\r\n", False),
+        (b"250-mx\r\n250 203.0.113.1\r\n", False),
+        (b"250 mx\r\n", False),
+    ],
+)
+def test_the_address_is_looked_for_whole_and_in_the_first_line(reply: bytes, *, told: bool) -> None:
+    for pieces in ([reply], [reply[:7], reply[7:]]):
+        dialogue = Dialogue(ask("203.0.113.1"), b"PROXY!", 100)
+        dialogue.opened(110)
+        assert dialogue.heard(b"220 mx\r\n", 120) == b"EHLO client.example\r\n"
+        if told:
+            assert b"".join(dialogue.heard(piece, 130) for piece in pieces) == b"QUIT\r\n"
+        else:
+            *before, last = pieces
+            for piece in before:
+                assert dialogue.heard(piece, 130) == b""
+            with pytest.raises(StepFailed, match="another address at ehlo"):
+                dialogue.heard(last, 130)

@@ -16,12 +16,15 @@ class Measured:
     port: int
     #: Where its counters are.
     metrics: str
+    #: Its process.
+    pid: int
+    host: str = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def measured(*arguments: str) -> Iterator[Measured]:
+def measured(*arguments: str, host: str = "127.0.0.1") -> Iterator[Measured]:
     """Run it on free ports; it trusts 127.0.0.1."""
-    command = [sys.executable, "-m", "proxyspec_server", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "proxyspec_server", "--listen", f"{host}:0", "--metrics", "127.0.0.1:0"]
     command += ["--trust", "127.0.0.1", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -29,11 +32,11 @@ def measured(*arguments: str) -> Iterator[Measured]:
         watchdog.start()
         try:
             said = process.stderr.readline() + process.stderr.readline()
-            port = re.search(r"listening on 127\.0\.0\.1:(\d+)", said)
+            port = re.search(rf"listening on {re.escape(host)}:(\d+)", said)
             metrics = re.search(r"metrics on (http://127\.0\.0\.1:\d+)/metrics", said)
             assert port is not None, said
             assert metrics is not None, said
-            yield Measured(int(port[1]), f"{metrics[1]}/metrics.json")
+            yield Measured(int(port[1]), f"{metrics[1]}/metrics.json", process.pid, host)
         finally:
             watchdog.cancel()
             process.kill()
