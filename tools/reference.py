@@ -57,7 +57,7 @@ def commands() -> str:
     import typer.main
     from typer.testing import CliRunner
 
-    from proxyspec.cli.main import app
+    from proxyspec.cli.program import app
 
     runner = CliRunner(env={"COLUMNS": str(WIDTH), "NO_COLOR": "1"})
 
@@ -75,7 +75,7 @@ def exit_codes() -> str:
     import typer.main
 
     from proxyspec import errors
-    from proxyspec.cli.main import app
+    from proxyspec.cli.program import app
 
     meanings: dict[str, str] = {}
     said: list[str] = []

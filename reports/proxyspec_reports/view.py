@@ -10,8 +10,8 @@ from proxyspec.records import ConformanceRun, LoadRun, Run
 from proxyspec.records.checks import ChecksRun
 from proxyspec.records.haproxy_file import HAProxyFileRun
 from proxyspec.records.mutants import MutantsRun
-from proxyspec.records.traffic import TrafficRun
 from proxyspec.records.sender import SenderRun
+from proxyspec.records.traffic import TrafficRun
 from proxyspec_reports.answer import Answer, answers
 from proxyspec_reports.attachment import Attachment
 from proxyspec_reports.changes import Changed, LoadComparison, changes, load_comparisons
@@ -24,8 +24,8 @@ from proxyspec_reports.load import load_view
 from proxyspec_reports.matrix import Matrix, matrix
 from proxyspec_reports.mutants import mutants_view
 from proxyspec_reports.scenario import scenario_view
-from proxyspec_reports.traffic import traffic_view
 from proxyspec_reports.sender import sender_view
+from proxyspec_reports.traffic import traffic_view
 
 __all__ = ["ReportView", "Section", "view"]
 

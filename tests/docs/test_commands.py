@@ -16,7 +16,7 @@ import pytest
 import typer
 import typer.main
 
-from proxyspec.cli.main import app
+from proxyspec.cli.program import app
 from proxyspec.reference import reference_server
 
 from .blocks import ROOT, Block, blocks_of, commands_of, documents, inline_commands

@@ -16,7 +16,7 @@ import typer.main
 
 from proxyspec.cli import doctor
 from proxyspec.cli.doctor import CHECKS, Finding, State
-from proxyspec.cli.main import app
+from proxyspec.cli.program import app
 from proxyspec.errors import ExitCode, UsageError
 
 
@@ -142,7 +142,7 @@ def test_help_imports_nothing_heavy() -> None:
     """What makes `--help` quick, without a clock: on this the 0.3 s rest."""
     heavy = ["asyncio", "docker", "jinja2", "locust", "gevent", "pydantic", "rich", "scapy", "leather", "ssl"]
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys, proxyspec.cli.main\nprint([m for m in {heavy} if m in sys.modules])"],
+        [sys.executable, "-c", f"import sys, proxyspec.cli.program\nprint([m for m in {heavy} if m in sys.modules])"],
         capture_output=True,
         text=True,
         timeout=60,

@@ -7,6 +7,6 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    from proxyspec.cli.main import main as program
+    from proxyspec.cli.program import main as program
 
     return program(arguments)

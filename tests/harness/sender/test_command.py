@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyspec.cli.main import main
+from proxyspec.cli import main
 from proxyspec.errors import ExitCode
 from proxyspec.layers.authoring import crc32c, v1, v2
 from proxyspec.model import Verdict
