@@ -87,7 +87,7 @@
 
   const show = (node) => {
     for (let up = node; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
-    node.querySelector(":scope > details")?.setAttribute("open", "");
+    if (node.matches(".case")) node.querySelector(":scope > details")?.setAttribute("open", "");
     node.scrollIntoView({ block: "start" });
     if (!node.hasAttribute("tabindex")) node.setAttribute("tabindex", "-1");
     node.focus({ preventScroll: true });
