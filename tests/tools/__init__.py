@@ -1,0 +1,1 @@
+"""The programs of tools/ that users and CI call."""
