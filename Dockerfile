@@ -8,7 +8,8 @@ ARG PYTHON=3.12
 FROM python:${PYTHON}-slim AS build
 WORKDIR /src
 COPY . .
-RUN pip wheel --no-cache-dir --constraint constraints.txt --wheel-dir /wheels .
+RUN python -m venv /opt/proxyspec \
+ && /opt/proxyspec/bin/pip install --no-cache-dir --constraint constraints.txt .
 
 FROM python:${PYTHON}-slim
 RUN apt-get update \
@@ -16,8 +17,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home --uid 10001 proxyspec \
  && install -d -o proxyspec -g proxyspec /runs
-RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels proxyspec
+COPY --from=build /opt/proxyspec /opt/proxyspec
+ENV PATH=/opt/proxyspec/bin:$PATH
 USER proxyspec
 # Runs go to /runs/reports/out unless --out says otherwise.
 WORKDIR /runs
