@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # A busy machine must not fail a property: none of them is about time.
 settings.register_profile("proxyspec", deadline=None)
 settings.load_profile("proxyspec")
+# A shell ignores SIGINT for what it starts in the background, and programs inherit that: those tested here must not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -156,7 +156,11 @@ def test_a_refused_configuration_shows_haproxys_own_words(server: str, tmp_path:
 
 @pytest.mark.parametrize(
     ("engine", "word"),
-    [("binary:/nowhere/haproxy", "/nowhere/haproxy"), ("docker:no/such:image", "no/such:image"), ("vm", "vm")],
+    [
+        ("binary:/nowhere/haproxy", "/nowhere/haproxy"),
+        pytest.param("docker:no/such:image", "no/such:image", marks=pytest.mark.docker),
+        ("vm", "vm"),
+    ],
 )
 def test_a_missing_haproxy_is_named(server: str, engine: str, word: str) -> None:
     ended = proxyspec("run", server, "--haproxy", engine)

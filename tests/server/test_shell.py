@@ -218,16 +218,16 @@ def test_half_close_still_gets_its_replies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "fin", "rst"),
+    ("sent", "said", "fin", "rst"),
     [
-        (b"", "fin-before-header", "rst-before-header"),
-        (L4[:20], "fin-within-header", "rst-within-header"),
-        (L4, "fin-after-header", "rst-after-header"),
-        (L4 + b"HELO x\r\n", "fin-mid-session", "rst-mid-session"),
+        (b"", b"", "fin-before-header", "rst-before-header"),
+        (L4[:20], b"", "fin-within-header", "rst-within-header"),
+        (L4, BANNER, "fin-after-header", "rst-after-header"),
+        (L4 + b"HELO x\r\n", BANNER + b"250 mx.test Hello x [192.0.2.1]\r\n", "fin-mid-session", "rst-mid-session"),
     ],
 )
 @pytest.mark.parametrize("how", ["fin", "rst"])
-def test_how_a_peer_leaves_is_told_apart(sent: bytes, fin: str, rst: str, how: str) -> None:
+def test_how_a_peer_leaves_is_told_apart(sent: bytes, said: bytes, fin: str, rst: str, how: str) -> None:
     async def scenario() -> None:
         received = asyncio.Event()
 
@@ -247,9 +247,11 @@ def test_how_a_peer_leaves_is_told_apart(sent: bytes, fin: str, rst: str, how: s
                 return super().received(data)
 
         async with running(connection_type=Watched) as rig:
-            _, writer = await rig.connect()
+            reader, writer = await rig.connect()
             writer.write(sent)
             await asyncio.wait_for(received.wait(), PATIENCE)
+            # What is left unread would turn the FIN into an RST.
+            assert await asyncio.wait_for(reader.readexactly(len(said)), PATIENCE) == said
             if how == "rst":
                 reset(writer)
             else:

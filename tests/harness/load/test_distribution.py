@@ -140,6 +140,7 @@ def _machines(count: int) -> Iterator[list[tuple[str, str, str]]]:
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
 
+@pytest.mark.tools
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 def test_machines_share_a_load(tmp_path: Path) -> None:
     port = free_ports(1)[0]
