@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.peers import Running, reference, running, smtp_sink
@@ -35,13 +36,14 @@ from benchmarks.rounds import (
     tell,
     wall,
 )
-from proxyspec.front import behind_haproxy
+from proxyspec.front import in_front
 from proxyspec.layers import authoring
 from proxyspec.load.frames import headers
 from proxyspec.load.histogram import bucket
 from proxyspec.load.options import HeaderKind
-from proxyspec.model import Target, Via
+from proxyspec.model import Target
 from proxyspec.rundir import RunDirectory
+from proxyspec_haproxy import Bind, CheckKind, HostPort, Listen, Listener, ProxyHeader, Server, Settings
 
 SOURCE, ENGINE, PIPELINED, GEVENT, SMTPLIB = "smtp-source", "engine", "engine, pipelined", "gevent sockets", "smtplib"
 DIRECT, THROUGH = "direct", "through HAProxy"
@@ -50,6 +52,10 @@ KIBIBYTE = 1024
 FRAMES = 20_000
 _PATIENCE = 300.0
 _LOCUSTFILE = Path(__file__).with_name("locustfiles") / "clients.py"
+
+
+Taken = dict[str, list[Sample]]
+"""What others took, round by round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,19 @@ def locust(client: str, port: int, sessions: int, verdicts: list[bool]) -> Measu
         return counted.sample
 
     return measure
+
+
+def beside(measure: Measure, sessions: int, others: Mapping[str, Callable[[], float]], taken: Taken) -> Measure:
+    """The same round, in which the processor time a session that others take goes to `taken`, by their names."""
+
+    def measured() -> Sample:
+        before = {name: spent() for name, spent in others.items()}
+        sample = measure()
+        for name, spent in others.items():
+            taken.setdefault(name, []).append(Sample((spent() - before[name]) / sessions, sample.wall))
+        return sample
+
+    return measured
 
 
 def _locust(client: str, port: int, sessions: int) -> Counted:
@@ -124,18 +143,42 @@ def run(rounds: int, scale: float, postfix: Postfix) -> Report:
         contenders = {SOURCE: source(postfix, server, count)}
         contenders |= {name: locust(name, server.port, count, exact) for name in (ENGINE, PIPELINED)}
         samples["on the reference server"] = _compare("on the reference server", contenders, rounds)
-        trusting = stack.enter_context(running(reference("trusting", "--trust", "127.0.0.1")))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="proxyspec-front-"))
-        out = RunDirectory.create("load", Path(folder) / "front")
-        target = Target(host="127.0.0.1", port=trusting.port)
-        roads, _ = stack.enter_context(behind_haproxy(target, "binary", out))
-        ports = {DIRECT: trusting.port, THROUGH: roads.via[Via.RELAY_V2].port}
-        kinds = {DIRECT: f"{ENGINE}, v2", THROUGH: ENGINE}
-        samples["with a v2 header"] = _compare(
-            "with a v2 header", {name: locust(kinds[name], port, count, exact) for name, port in ports.items()}, rounds
-        )
+        samples |= _through_haproxy(rounds, count, exact)
     samples["headers"] = interleaved(_authors(), rounds)
     return Report("load client", rounds, samples, findings(samples, exact))
+
+
+def _through_haproxy(rounds: int, count: int, exact: list[bool]) -> dict[str, dict[str, list[Sample]]]:
+    """The same sessions with HAProxy between: of one thread, and without a log, which somebody would have to read."""
+    taken: Taken = {}
+    with ExitStack() as stack:
+        server = stack.enter_context(running(reference("trusting", "--trust", "127.0.0.1")))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="proxyspec-front-"))
+        out = RunDirectory.create("load", Path(folder) / "front")
+        target = Target(host="127.0.0.1", port=server.port)
+        haproxy, (port,), _ = stack.enter_context(in_front(target, "binary", 1, partial(_relay, target), out))
+        worker = Running("HAProxy", haproxy.runtime.info().pid, port)
+        contenders = {
+            DIRECT: beside(
+                locust(f"{ENGINE}, v2", server.port, count, exact), count, {f"server, {DIRECT}": server.cpu}, taken
+            ),
+            THROUGH: beside(
+                locust(ENGINE, port, count, exact),
+                count,
+                {f"server, {THROUGH}": server.cpu, worker.name: worker.cpu},
+                taken,
+            ),
+        }
+        relayed = _compare("with a v2 header", contenders, rounds)
+    # The first of each was the warm-up.
+    return {"with a v2 header": relayed, "the others meanwhile": {name: found[1:] for name, found in taken.items()}}
+
+
+def _relay(target: Target, ports: Sequence[int]) -> Listen:
+    settings = Settings(nbthread=1, log_level="notice")
+    server = Server("target", HostPort(target.host, target.port), proxy=ProxyHeader.V2)
+    bind = Bind(HostPort("127.0.0.1", ports[0]))
+    return Listen((Listener("relay", (bind,), (server,), CheckKind.NONE),), settings)
 
 
 def _compare(title: str, contenders: dict[str, Measure], rounds: int) -> dict[str, list[Sample]]:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import platform
-import signal
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
-import proxyspec
 from proxyspec.baseline import Expectations
 from proxyspec.casebook import proxied
 from proxyspec.driver import Aids, drive
 from proxyspec.errors import ExitCode
+from proxyspec.interruption import run_interruptible
 from proxyspec.layers.authoring import v1, v2
 from proxyspec.model import (
     Capability,
@@ -40,7 +35,6 @@ from proxyspec.records import (
     BaselineRecord,
     CaseRecord,
     ConformanceRun,
-    Environment,
     EventRecord,
     HAProxyRecord,
     OutcomeRecord,
@@ -49,6 +43,7 @@ from proxyspec.records import (
 )
 from proxyspec.replies import Reply, parse_replies
 from proxyspec.rundir import RunDirectory
+from proxyspec.runhead import Begun
 from proxyspec.scheduler import Judged, Plan, Roads, run_cases
 from proxyspec.wire import Road, TcpWire, Wire
 from proxyspec.witness import witness_of
@@ -60,7 +55,6 @@ __all__ = [
     "case_record",
     "conformance",
     "direct_roads",
-    "environment",
     "exit_code_of",
     "preflight",
     "tls_road",
@@ -106,7 +100,7 @@ class Preflight:
     capabilities: frozenset[Capability] = frozenset()
 
 
-def _sane(version: int) -> Case:
+def _sane(version: int, commands: tuple[bytes, ...]) -> Case:
     header = v1() if version == 1 else v2()
     return Case(
         id=f"preflight/v{version}",
@@ -115,6 +109,7 @@ def _sane(version: int) -> Case:
         level=Level.MUST,
         steps=(Send(header),),
         accept=proxied(),
+        commands=commands,
     )
 
 
@@ -154,12 +149,18 @@ def _offers(transcript: Transcript, keyword: bytes) -> bool:
     return any(line.split()[:1] == [keyword] for line in map(bytes.upper, lines))
 
 
+def _refusal(transcripts: Sequence[Transcript]) -> str | None:
+    """Return the first refusal in these sessions, in the target's words."""
+    refused = [reply for transcript in transcripts for reply in _replies(transcript) if not reply.positive]
+    return f"{refused[0].code} {refused[0].lines[0]!r}" if refused and refused[0].lines else None
+
+
 def _no_trace(target: Target, transcripts: Sequence[Transcript]) -> str | None:
     """Say in one sentence why the oracle the user named is of no use, or None if it is."""
     if any(transcript.first(EventKind.SEEN) for transcript in transcripts):
         return None
-    refused = [reply for transcript in transcripts for reply in _replies(transcript) if not reply.positive]
-    said = f"; the target said {refused[0].code} {refused[0].lines[0]!r}" if refused and refused[0].lines else ""
+    refusal = _refusal(transcripts)
+    said = f"; the target said {refusal}" if refusal is not None else ""
     where = f" in {target.oracle_file}" if target.oracle_file is not None else ""
     return f"the oracle {target.oracle!r} shows nothing of a session with a valid header{where}{said}"
 
@@ -168,7 +169,8 @@ async def preflight(target: Target, aids: Aids | None = None) -> Preflight:
     """Send one valid header of each version and see whether anybody answers, and what the answer shows."""
     road = direct_roads(target)[Source.TRUSTED]
     hasty = replace(target, header_timeout=min(target.header_timeout, target.patience))
-    cases = [_sane(version) for version in sorted(target.versions)]
+    mail = () if target.logs_in is None else (b"MAIL FROM:<probe@probe.test>\r\n", b"RSET\r\n")
+    cases = [_sane(version, mail) for version in sorted(target.versions)]
     transcripts = await asyncio.gather(*(drive(case, hasty, road, TcpWire(road), aids) for case in cases))
     oracle = target.oracle
     if oracle == "auto":
@@ -181,6 +183,9 @@ async def preflight(target: Target, aids: Aids | None = None) -> Preflight:
     seen = frozenset({Capability.STARTTLS}) if any(_offers(one, b"STARTTLS") for one in transcripts) else frozenset()
     if not greeted:
         return Preflight(oracle, _plight(target, transcripts), seen)
+    if target.logs_in is not None and (refusal := _refusal(transcripts)) is not None:
+        user = target.logs_in.user
+        return Preflight(oracle, f"the target refuses the login of {user!r}, or the mail behind it: {refusal}", seen)
     if oracle == "received":
         seen |= {Capability.RECEIVED}
     useless = _no_trace(target, transcripts) if aids is not None and aids.witness is not None else None
@@ -237,16 +242,6 @@ def case_record(judged: Judged, reproduce: str) -> CaseRecord:
     )
 
 
-def environment(haproxy: HAProxyRecord | None) -> Environment:
-    """Describe where this run takes place."""
-    return Environment(
-        proxyspec=proxyspec.__version__,
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
-        haproxy=haproxy,
-    )
-
-
 def target_record(target: Target, oracle: str) -> TargetRecord:
     """Put the target profile into the words of the record."""
     return TargetRecord(
@@ -284,13 +279,15 @@ class Listener:
     def judged(self, record: CaseRecord) -> None:
         """One more verdict."""
 
+    def remark(self, words: str) -> None:
+        """Something makes the run longer, in a sentence."""
+
 
 @dataclass(slots=True)
 class _Results:
     records: list[CaseRecord]
     oracle: str = "none"
     unjudgeable: str | None = None
-    interrupted: bool = False
     capabilities: frozenset[Capability] = frozenset()
 
 
@@ -309,24 +306,18 @@ async def _run(
     parallel: int,
     connect: Callable[[Road], Wire],
 ) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     aids = aids_of(target)
-    try:
-        before = await preflight(target, aids)
-        results.oracle, results.unjudgeable = before.oracle, before.unjudgeable
-        listener.preflight(before)
-        if before.unjudgeable is None:
-            results.capabilities = target.capabilities | before.capabilities
-            able = replace(target, capabilities=results.capabilities)
-            plan = Plan(catalogue, cases, able, roads, ORACLES[before.oracle], parallel, connect, aids)
-            await run_cases(plan, report)
-            after = await preflight(target)
-            if after.unjudgeable is not None:
-                results.unjudgeable = f"the target did not survive the run: {after.unjudgeable}"
-    except asyncio.CancelledError:
-        results.interrupted = True
+    before = await preflight(target, aids)
+    results.oracle, results.unjudgeable = before.oracle, before.unjudgeable
+    listener.preflight(before)
+    if before.unjudgeable is None:
+        results.capabilities = target.capabilities | before.capabilities
+        able = replace(target, capabilities=results.capabilities)
+        plan = Plan(catalogue, cases, able, roads, ORACLES[before.oracle], parallel, connect, aids, listener.remark)
+        await run_cases(plan, report)
+        after = await preflight(target)
+        if after.unjudgeable is not None:
+            results.unjudgeable = f"the target did not survive the run: {after.unjudgeable}"
 
 
 def _rule_record(rule: Requirement) -> RuleRecord:
@@ -357,7 +348,7 @@ def conformance(
     Raises:
         HarnessError: the run directory cannot be written.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
+    begun = Begun(out.id)
     results = _Results([], capabilities=target.capabilities)
     expected = expectations if expectations is not None else Expectations()
 
@@ -371,12 +362,7 @@ def conformance(
         listener.judged(record)
 
     out.event("run-started", {"id": out.id, "kind": "conformance", "target": target.url, "cases": len(cases)})
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        asyncio.run(_run(catalogue, cases, target, roads, results, report, listener, parallel, connect))
-    finally:
-        # A loop that closes leaves SIGTERM at its default, which would end the caller without any cleaning up.
-        signal.signal(signal.SIGTERM, before)
+    interrupted = run_interruptible(_run(catalogue, cases, target, roads, results, report, listener, parallel, connect))
     done = {record.id for record in results.records}
     reason = results.unjudgeable or "the run was interrupted before this case had its verdict"
     for case in cases:
@@ -389,16 +375,11 @@ def conformance(
         [record.verdict for record in records],
         failed=bool(stale) or any(record.fails(strict=expected.strict) for record in records),
         unjudgeable=results.unjudgeable is not None,
-        interrupted=results.interrupted,
+        interrupted=interrupted,
     )
     run = ConformanceRun(
-        id=out.id,
-        started=started,
-        duration=round(time.monotonic() - clock, 3),
-        status="interrupted" if results.interrupted else "complete",
-        command=list(sys.argv[1:] if command is None else command),
+        **begun.head(interrupted=interrupted, command=command, haproxy=haproxy),
         target=target_record(replace(target, capabilities=results.capabilities), results.oracle),
-        environment=environment(haproxy),
         exit_code=code,
         unjudgeable=results.unjudgeable,
         cases=records,

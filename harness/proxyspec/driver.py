@@ -8,9 +8,10 @@ commands that is answered with 220 is followed by the handshake.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,12 +34,22 @@ from proxyspec.model import (
     View,
     WatchCheck,
 )
+from proxyspec.processor import Spent, busy
 from proxyspec.replies import Reply, ReplyReader
 from proxyspec.tls import TlsClient
 from proxyspec.wire import Road, TcpWire, Wire
 from proxyspec.witness import Witness
 
-__all__ = ["TRANSCRIPT_LIMIT", "Aids", "CheckObservation", "CheckWatcher", "drive", "watch"]
+__all__ = [
+    "TRANSCRIPT_LIMIT",
+    "WATCHED",
+    "Aids",
+    "CheckObservation",
+    "CheckWatcher",
+    "drive",
+    "watch",
+    "watch_processor",
+]
 
 #: Received bytes one transcript keeps; the rest is counted and dropped.
 TRANSCRIPT_LIMIT = 16 * 1024
@@ -52,6 +63,8 @@ FLOOD_LIMIT = 1024 * 1024
 CLOSING = 1.0
 #: The target's processes are left to settle, then watched, in seconds.
 SETTLING, WATCHED = 0.2, 1.0
+#: On a busy machine they are watched so many times as long at most, until they have run or slept for `TOLD` seconds.
+LOOKS, TOLD = 10, 0.5
 #: Quiet after which no reply is on its way any more, in seconds.
 CALM = 0.3
 #: How often a witness is asked for a session that has ended, in seconds.
@@ -83,8 +96,8 @@ class Aids:
     another: Callable[[Road], Wire] = TcpWire
     #: Shows outside the connection whose session the target believes to have.
     witness: Witness | None = None
-    #: Processor seconds the target has used so far; None where its processes cannot be seen.
-    processor: Callable[[], float | None] | None = None
+    #: What each of the target's threads has spent so far; None where its processes cannot be seen.
+    processor: Callable[[], Mapping[int, Spent] | None] | None = None
 
 
 class _Recorder:
@@ -204,13 +217,16 @@ class _Link:
             return plain if was_established else data
         return plain
 
-    async def send(self, data: bytes) -> None:
-        """Send bytes, inside TLS if that is on; a connection that is gone is the reader's to notice."""
+    async def send(self, data: bytes, *, shown: bytes | None = None) -> None:
+        """Send bytes, inside TLS if that is on; a connection that is gone is the reader's to notice.
+
+        The record has `shown` in their place, where they are nobody else's business.
+        """
         record = self._record
         if record.closed or self._half_closed:
             return
         # Noted first: the answer may be read before this task runs again.
-        record.note(EventKind.SENT, data)
+        record.note(EventKind.SENT, data if shown is None else shown)
         try:
             await self._write(data if self._tls is None else self._tls.encrypt(data))
         except OSError:
@@ -262,8 +278,10 @@ class _Link:
     async def _stop_reading(self) -> None:
         if self._reader is not None:
             self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            # Not awaited itself: its cancellation could not be told from ours.
+            await asyncio.wait({self._reader})
+            if not self._reader.cancelled():
+                self._reader.result()
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -282,6 +300,7 @@ class _Session:
         self._names = (token, token) if witness is not None else ("first.probe.test", "second.probe.test")
         self._recipient = witness.recipient if witness is not None and _wants_address(case) else None
         self._count = 1 + case.extra_replies
+        self._logs_in = target.logs_in
 
     @property
     def _remaining(self) -> float:
@@ -328,19 +347,39 @@ class _Session:
         await record.until(lambda: bool(record.replies), self._remaining)
         if record.replies and record.replies[0].positive and not self._link.half_closed:
             await self.introduce()
+            known = True
             for line in self._case.commands:
+                known |= line.upper().startswith(b"EHLO ")
+                if known and line.upper().startswith(b"MAIL "):
+                    await self._log_in()
                 await self._exchange(line)
                 if line.upper().startswith(b"STARTTLS\r\n") and record.replies and record.replies[-1].code == 220:
                     await self._link.start_tls(b"", self._target.patience)
+                    known = False
             await self.take_leave()
         elif record.replies:
             await self._see_off()
         await record.until(lambda: False, self._remaining if self._link.half_closed else 0.0)
 
-    async def _exchange(self, line: bytes) -> None:
+    async def _log_in(self) -> None:
+        """Log in once, where the target takes mail from nobody else (RFC 4954, section 4)."""
+        login, self._logs_in = self._logs_in, None
+        if login is not None:
+            secret = base64.b64encode(b"\0".join((b"", login.user.encode(), login.password.encode())))
+            await self._exchange(
+                b"AUTH PLAIN " + secret + b"\r\n", shown=b"AUTH PLAIN (" + login.user.encode() + b")\r\n"
+            )
+
+    async def _say(self, line: bytes, shown: bytes | None = None) -> None:
+        """Send a line; a target that has said 421 gets the time to end the connection first."""
+        if any(reply.code == 421 for reply in self._record.replies):
+            await self._record.until(lambda: False, CLOSING)
+        await self._link.send(line, shown=shown)
+
+    async def _exchange(self, line: bytes, shown: bytes | None = None) -> None:
         self._count += 1
         count = self._count
-        await self._link.send(line)
+        await self._say(line, shown)
         await self._record.until(lambda: len(self._record.replies) >= count, self._target.patience)
 
     async def introduce(self) -> None:
@@ -352,6 +391,7 @@ class _Session:
         # Left-over header bytes may have earned replies beyond the expected; each command from here on has its own.
         await self._record.until(lambda: False, CALM)
         self._count = len(self._record.replies)
+        await self._log_in()
         await self._exchange(b"MAIL FROM:<probe@probe.test>\r\n")
         await self._exchange(b"RCPT TO:<" + recipient.encode() + b">\r\n")
         await self._exchange(b"DATA\r\n")
@@ -364,7 +404,7 @@ class _Session:
         await self._exchange(b"EHLO " + self._names[1].encode() + b"\r\n")
         if self._recipient is not None:
             await self._deliver(self._recipient)
-        await self._link.send(b"QUIT\r\n")
+        await self._say(b"QUIT\r\n")
         await self._record.until(lambda: False, self._target.patience)
 
     async def _see_off(self) -> None:
@@ -439,13 +479,24 @@ class _Held:
             wire.close()
 
 
-async def _watch_processor(processor: Callable[[], float | None], record: _Recorder) -> None:
+async def watch_processor(processor: Callable[[], Mapping[int, Spent] | None]) -> str:
+    """Watch the target's processes for a while; return the note of a PROCESSOR event, "" where they cannot be seen.
+
+    The note says how long they ran, and of how many seconds: those in which they had a processor or slept.
+    """
     await asyncio.sleep(SETTLING)
-    before = processor()
-    await asyncio.sleep(WATCHED)
-    after = processor()
-    if before is not None and after is not None:
-        record.note(EventKind.PROCESSOR, note=f"{max(0.0, after - before):.2f} {WATCHED:.2f}")
+    clock = asyncio.get_running_loop().time
+    before, since = processor(), clock()
+    ran = of = 0.0
+    for _ in range(LOOKS):
+        await asyncio.sleep(WATCHED)
+        after = processor()
+        if before is None or after is None:
+            return ""
+        ran, of = busy(before, after, clock() - since)
+        if of >= TOLD:
+            break
+    return f"{ran:.2f} {of:.2f}"
 
 
 async def _trace(witness: Witness, token: str, record: _Recorder) -> None:
@@ -502,15 +553,15 @@ async def drive(case: Case, target: Target, road: Road, wire: Wire, aids: Aids |
 
 async def _run_session(session: _Session, case: Case, record: _Recorder, aids: Aids) -> None:
     await session.steps()
-    watch: asyncio.Task[None] | None = None
+    watch: asyncio.Task[str] | None = None
     if case.then is not None and aids.processor is not None and not case.waits:
-        watch = asyncio.create_task(_watch_processor(aids.processor, record))
+        watch = asyncio.create_task(watch_processor(aids.processor))
     try:
         await session.probe()
         if not record.closed:
             record.ended(EventKind.GAVE_UP, "the connection was still open")
-        if watch is not None:
-            await watch
+        if watch is not None and (note := await watch):
+            record.note(EventKind.PROCESSOR, note=note)
     finally:
         if watch is not None:
             watch.cancel()

@@ -1,4 +1,4 @@
-"""The HAProxies a command line names, several at once."""
+"""The HAProxies a command line names, and what the record says of each."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from proxyspec.errors import UsageError
+from proxyspec.records import HAProxyRecord
 
 if TYPE_CHECKING:
     from proxyspec_haproxy import Choice
 
-__all__ = ["named_engines"]
+__all__ = ["haproxy_record", "named_engines"]
 
 
 def named_engines(specs: Sequence[str], *, missing: Callable[[str], None]) -> list[Choice]:
@@ -28,3 +29,15 @@ def named_engines(specs: Sequence[str], *, missing: Callable[[str], None]) -> li
         return choose_all(specs, missing=missing)
     except (HAProxyError, ValueError) as error:
         raise UsageError(f"--haproxy: {error}") from error
+
+
+def haproxy_record(choice: Choice, config: str, log: str) -> HAProxyRecord:
+    """Describe an HAProxy that took part; `config` and `log` are the files it left in the run directory."""
+    return HAProxyRecord(
+        engine="docker" if choice.name == "docker" else "binary",
+        version=str(choice.engine.version()),
+        description=choice.engine.describe(),
+        why=choice.why,
+        config=config,
+        log=log,
+    )

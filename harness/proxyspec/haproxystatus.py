@@ -14,7 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from proxyspec.display import plain_table
 from proxyspec.errors import UsageError
+from proxyspec.printable import printable
 from proxyspec_haproxy import Check, Info, RuntimeClient, StatRow
 
 __all__ = ["CheckState", "ProxyState", "SessionState", "Snapshot", "resolve", "screen", "take"]
@@ -26,8 +28,7 @@ _SHOWN = 120
 
 
 def _visible(text: str) -> str:
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:_SHOWN])
-    return shown + ("…" if len(text) > _SHOWN else "")
+    return printable(text, _SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ def _bytes(count: int) -> str:
 
 
 def _proxies(states: Iterable[ProxyState]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     right = ("weight", "now", "max", "all", "queue", "rate", "in", "out", "errors", "for")
     for name in ("proxy", "name", "status", "for", *right[:-1], "last check"):
         table.add_column(name, justify="right" if name in right else "left")

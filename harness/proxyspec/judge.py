@@ -27,9 +27,9 @@ from proxyspec.model import (
     Who,
 )
 from proxyspec.oracle import Oracle
-from proxyspec.replies import Reply, parse_replies
+from proxyspec.replies import Reply, ReplyReader, parse_replies
 
-__all__ = ["MIN_DEADLINE", "PROMPT", "judge", "outcome_of"]
+__all__ = ["MIN_DEADLINE", "PROMPT", "judge", "outcome_of", "spins"]
 
 #: Least header deadline the text recommends, in seconds (section 2).
 MIN_DEADLINE = 3.0
@@ -37,8 +37,10 @@ MIN_DEADLINE = 3.0
 PROMPT = 1.0
 #: Clocks and schedulers may be this far apart, in seconds.
 TOLERANCE = 0.05
-#: Processes that want more of one processor than this, with nothing to do, spin; those that idle want a hundredth.
+#: Processes that run for more of the time than this, with nothing to do, spin; those that idle run for a hundredth.
 SPINNING = 0.5
+#: Less time than this in which they ran or slept tells nothing, in seconds.
+TOO_SHORT = 0.4
 
 
 def _received(transcript: Transcript) -> tuple[Reply, ...]:
@@ -49,8 +51,12 @@ def _session(transcript: Transcript) -> tuple[Reply, ...]:
     """Return the replies behind the greeting, but for one that refuses the probe's second EHLO.
 
     RFC 5321 has it answered like the first (section 4.1.4), yet some servers say 503, which tells nothing of headers.
+    Nothing is left of what follows a 421 that is meant: it answers what was under way.
     """
     replies = _received(transcript)[1:]
+    codes = [reply.code for reply in replies]
+    if 421 in codes and not _goes_on(transcript):
+        replies = replies[: codes.index(421) + 1]
     told = len(replies) - (bool(replies) and replies[-1].code == 221)
     if told > 1 and replies[told - 1].code == 503 and any(reply.code == 250 for reply in replies[: told - 1]):
         asked = [event.data for event in transcript.events if event.kind is EventKind.SENT]
@@ -119,6 +125,9 @@ def outcome_of(case: Case, transcript: Transcript, oracle: Oracle) -> Outcome:
         return Outcome(OutcomeKind.TLS_FAILED, greeted=True)
     usable = any(reply.code == 250 for reply in session)
     errors = [reply for reply in session if not reply.positive]
+    if len(errors) > case.expected_errors and errors[0].code == 421 and not _goes_on(transcript):
+        # Whether EHLO was answered before a 421 that nobody asked for is chance.
+        return _refused(transcript, errors[0], greeted=True)
     if len(errors) > case.expected_errors and (usable or len(errors) > 1):
         return Outcome(OutcomeKind.TREATED_AS_SMTP, code=errors[0].code, greeted=True)
     if not usable:
@@ -212,12 +221,25 @@ def _judge_surroundings(case: Case, transcript: Transcript, outcome: Outcome, or
         if reason is not None:
             return Judgement(Verdict.FAIL, outcome, reason)
     watched = transcript.first(EventKind.PROCESSOR)
-    if watched is not None:
-        used, of = (float(word) for word in watched.note.split())
-        if used > of * SPINNING:
-            reason = f"its processes used {used:.2f} s of processor time in {of:.2f} s with nothing to do"
-            return Judgement(Verdict.FAIL, outcome, reason)
-    return None
+    if watched is None:
+        return None
+    used, of, *since = watched.note.split(maxsplit=2)
+    if float(of) < TOO_SHORT:
+        reason = "this machine was too busy to tell whether the target's processes idle with nothing to do"
+        return Judgement(Verdict.UNTESTABLE, outcome, reason)
+    if not spins(watched.note):
+        return None
+    if since:
+        reason = f"its processes were already {since[0]}: start the target anew and run this case by itself"
+        return Judgement(Verdict.UNTESTABLE, outcome, reason)
+    reason = f"its processes used {used} s of processor time in {of} s with nothing to do"
+    return Judgement(Verdict.FAIL, outcome, reason)
+
+
+def spins(note: str) -> bool:
+    """Tell whether the target's processes were busy, from the note of a PROCESSOR event; "" tells nothing."""
+    used, of = (float(word) for word in note.split()[:2]) if note else (0.0, 0.0)
+    return of >= TOO_SHORT and used > of * SPINNING
 
 
 def _judge_session(case: Case, transcript: Transcript) -> str | None:
@@ -238,9 +260,23 @@ def _judge_session(case: Case, transcript: Transcript) -> str | None:
 
 
 def _goes_on(transcript: Transcript) -> bool:
-    """Tell whether the target said 421, which announces the end of the connection, and served on."""
-    codes = [reply.code for reply in _received(transcript)]
-    return 421 in codes and any(code not in (None, 221, 421) for code in codes[codes.index(421) :])
+    """Tell whether the target said 421, which announces the end of the connection, and served on.
+
+    It may come at any time (RFC 5321, section 3.8), so a command may cross it, and whether that is answered is chance.
+    A target goes on if it answers what was sent behind 421 and is still there for the command after that.
+    """
+    reader = ReplyReader()
+    told = asked = answered = False
+    for event in transcript.events:
+        if event.kind is EventKind.SENT:
+            if answered:
+                return True
+            asked = told
+        elif event.kind is EventKind.RECEIVED:
+            for reply in reader.feed(event.data, event.at):
+                answered |= asked and reply.code not in (None, 221, 421)
+                told |= reply.code == 421
+    return False
 
 
 def _judge_alone(case: Case, transcript: Transcript, target: Target, oracle: Oracle) -> Judgement:

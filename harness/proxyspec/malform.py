@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import ipaddress
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from proxyspec.layers import TLV, Family, ProxyV1, ProxyV2, TLVType, dissect
 from proxyspec.layers.crc import fill
@@ -77,25 +77,37 @@ def _named(field: str) -> str:
     return _NAMES.get(field, f"the field {field}")
 
 
-def _shown(data: bytes) -> str:
+def _shown(data: object) -> object:
     """Return bytes in words: printable ones quoted, others as hexadecimal, long ones by their number."""
+    if not isinstance(data, bytes):
+        return data
     if len(data) > 24:
         return f"{len(data)} bytes"
     return repr(data)[1:] if data.isascii() and data.decode().isprintable() else data.hex() or "nothing"
 
 
+@dataclass(frozen=True, slots=True)
 class Malformation(ABC):
     """A change to a frame."""
 
-    __slots__ = ()
+    #: What `describe` says, with the fields in it.
+    words: ClassVar[str]
 
-    @abstractmethod
     def __call__(self, frame: bytes) -> bytes:
         """Return `frame` with the change made."""
+        return self._bend(frame)
 
     @abstractmethod
+    def _bend(self, frame: bytes) -> bytes:
+        """Make the change that the class describes."""
+
     def describe(self) -> str:
         """Say what it does, in words that follow one another after "then"."""
+        return self.words.format_map(self._values())
+
+    def _values(self) -> dict[str, object]:
+        """Return the fields as they go into the words."""
+        return {field.name: _shown(getattr(self, field.name)) for field in fields(self)}
 
 
 def malformed(frame: bytes, *chain: Malformation) -> bytes:
@@ -117,147 +129,114 @@ def in_words(chain: Iterable[Malformation]) -> str:
 class Cut(Malformation):
     """Only the first `at` bytes."""
 
+    words = "cut at byte {at}"
     at: int
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Cut the frame; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         return frame[: self.at]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"cut at byte {self.at}"
 
 
 @dataclass(frozen=True, slots=True)
 class Insert(Malformation):
     """More bytes, before the byte `at`."""
 
+    words = "{data} inserted at byte {at}"
     at: int
     data: bytes
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Insert the bytes; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         return frame[: self.at] + self.data + frame[self.at :]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{_shown(self.data)} inserted at byte {self.at}"
 
 
 @dataclass(frozen=True, slots=True)
 class Remove(Malformation):
     """Without the `size` bytes from `at` on."""
 
+    words = "{size} bytes removed at byte {at}"
     at: int
     size: int = 1
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Remove the bytes; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         return frame[: self.at] + frame[self.at + self.size :]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{self.size} bytes removed at byte {self.at}"
 
 
 @dataclass(frozen=True, slots=True)
 class Overwrite(Malformation):
     """Other bytes in place of as many from `at` on; the frame keeps its size."""
 
+    words = "{data} in place of byte {at} and following"
     at: int
     data: bytes
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Overwrite the bytes; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         return (frame[: self.at] + self.data + frame[self.at + len(self.data) :])[: len(frame)]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{_shown(self.data)} in place of byte {self.at} and following"
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat(Malformation):
     """The `size` bytes from `at` on a second time, behind themselves."""
 
+    words = "{size} bytes from byte {at} repeated"
     at: int
     size: int
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Repeat the bytes; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         end = self.at + self.size
         return frame[:end] + frame[self.at :]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{self.size} bytes from byte {self.at} repeated"
 
 
 @dataclass(frozen=True, slots=True)
 class FlipBit(Malformation):
     """One bit inverted: `bit` counts from the lowest of the byte `at`."""
 
+    words = "bit {bit} of byte {at} flipped"
     at: int
     bit: int
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Flip the bit; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         if self.at >= len(frame):
             return frame
         return frame[: self.at] + bytes([frame[self.at] ^ 1 << (self.bit & 7)]) + frame[self.at + 1 :]
 
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"bit {self.bit & 7} of byte {self.at} flipped"
+    def _values(self) -> dict[str, object]:
+        return {"bit": self.bit & 7, "at": self.at}
 
 
 @dataclass(frozen=True, slots=True)
 class SwapBytes(Malformation):
     """The `size` bytes from `at` on in reverse: a number in the other byte order."""
 
+    words = "{size} bytes from byte {at} in the other byte order"
     at: int
     size: int = 2
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Swap the bytes; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         end = self.at + self.size
         return frame[: self.at] + frame[self.at : end][::-1] + frame[end:]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{self.size} bytes from byte {self.at} in the other byte order"
 
 
 @dataclass(frozen=True, slots=True)
 class Splice(Malformation):
     """The first `at` bytes, then another frame from its byte `resume` on."""
 
+    words = "cut at byte {at} and continued by {other} from its byte {resume}"
     at: int
     other: bytes
     resume: int
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Splice the two; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         return frame[: self.at] + self.other[self.resume :]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"cut at byte {self.at} and continued by {_shown(self.other)} from its byte {self.resume}"
 
 
 @dataclass(frozen=True, slots=True)
 class Pad(Malformation):
     """More bytes behind the frame."""
 
+    words = "{data} behind it"
     data: bytes
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Pad the frame; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         return frame + self.data
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{_shown(self.data)} behind it"
 
 
 # Fields
@@ -303,11 +282,11 @@ class SetField(Malformation):
     A frame that has no such field, or whose field cannot hold the value, stays as it is.
     """
 
+    words = "{field} set to {value}"
     field: str
     value: bytes | int | str
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Set the field; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         packet = dissect(frame)
         if not isinstance(packet, ProxyV1 | ProxyV2) or all(one.name != self.field for one in packet.fields_desc):
             return frame
@@ -318,9 +297,8 @@ class SetField(Malformation):
         packet.setfieldval(self.field, self.value)
         return bytes(packet)
 
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{_named(self.field)} set to {_shown(self.value) if isinstance(self.value, bytes) else self.value}"
+    def _values(self) -> dict[str, object]:
+        return {"field": _named(self.field), "value": _shown(self.value)}
 
 
 def _length_at(frame: bytes, tlv: int | None) -> int | None:
@@ -348,130 +326,109 @@ def _whose(tlv: int | None) -> str:
 class LengthBy(Malformation):
     """A length field of version 2 that says `delta` bytes more than is true: the header's, or that of TLV `tlv`."""
 
+    words = "{whose} lies by {delta:+}"
     delta: int
     tlv: int | None = None
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Let the field lie; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         at = _length_at(frame, self.tlv)
         if at is None:
             return frame
         return _relabel(frame, at, int.from_bytes(frame[at : at + 2], "big") + self.delta)
 
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{_whose(self.tlv)} lies by {self.delta:+}"
+    def _values(self) -> dict[str, object]:
+        return {"whose": _whose(self.tlv), "delta": self.delta}
 
 
 @dataclass(frozen=True, slots=True)
 class LengthTo(Malformation):
     """A length field of version 2 that says `length`, whatever is true: the header's, or that of TLV `tlv`."""
 
+    words = "{whose} says {length}"
     length: int
     tlv: int | None = None
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Let the field lie; see the class."""
+    def _bend(self, frame: bytes) -> bytes:
         at = _length_at(frame, self.tlv)
         return frame if at is None else _relabel(frame, at, self.length)
 
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{_whose(self.tlv)} says {self.length}"
+    def _values(self) -> dict[str, object]:
+        return {"whose": _whose(self.tlv), "length": self.length}
 
 
 # Parts of a version 1 line
 
 
-def _part(packet: Any, name: str) -> bytes:
-    return bytes(packet.getfieldval(name))
+@dataclass(frozen=True, slots=True)
+class _PartChange(Malformation):
+    """A change to the parts of a version 1 line that its fields name."""
 
+    def _bend(self, frame: bytes) -> bytes:
+        packet: Any = dissect(frame)
+        names = astuple(self)
+        if not isinstance(packet, ProxyV1) or not {part.name for part in packet.fields_desc}.issuperset(names):
+            return frame
+        values = self._change(*(bytes(packet.getfieldval(name)) for name in names))
+        for name, value in zip(names, values, strict=True):
+            packet.setfieldval(name, value)
+        return bytes(packet)
 
-def _line(frame: bytes, *names: str) -> Any:
-    """Return the version 1 packet of a frame that has all these parts, or None."""
-    packet = dissect(frame)
-    if not isinstance(packet, ProxyV1):
-        return None
-    known = {field.name for field in packet.fields_desc}
-    return packet if known.issuperset(names) else None
+    def _values(self) -> dict[str, object]:
+        return {role: _named(name) for role, name in asdict(self).items()}
+
+    @abstractmethod
+    def _change(self, *parts: bytes) -> Sequence[bytes]:
+        """Return the parts as they are to be."""
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicatePart(Malformation):
+class DuplicatePart(_PartChange):
     """A part of a version 1 line twice, with a space between."""
 
+    words = "{part} twice"
     part: str
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Duplicate the part; see the class."""
-        packet = _line(frame, self.part)
-        if packet is None:
-            return frame
-        value = _part(packet, self.part)
-        packet.setfieldval(self.part, value + b" " + value)
-        return bytes(packet)
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{_named(self.part)} twice"
+    def _change(self, *parts: bytes) -> Sequence[bytes]:
+        return [b" ".join(parts * 2)]
 
 
 @dataclass(frozen=True, slots=True)
-class DropPart(Malformation):
+class DropPart(_PartChange):
     """A version 1 line without one of its parts; the space in front of it stays."""
 
+    words = "{part} left out"
     part: str
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Drop the part; see the class."""
-        packet = _line(frame, self.part)
-        if packet is None:
-            return frame
-        packet.setfieldval(self.part, b"")
-        return bytes(packet)
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{_named(self.part)} left out"
+    def _change(self, *parts: bytes) -> Sequence[bytes]:
+        del parts
+        return [b""]
 
 
 @dataclass(frozen=True, slots=True)
-class SwapParts(Malformation):
+class SwapParts(_PartChange):
     """Two parts of a version 1 line in each other's place."""
 
+    words = "{one} and {other} swapped"
     one: str
     other: str
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Swap the parts; see the class."""
-        packet = _line(frame, self.one, self.other)
-        if packet is None:
-            return frame
-        first, second = _part(packet, self.one), _part(packet, self.other)
-        packet.setfieldval(self.one, second)
-        packet.setfieldval(self.other, first)
-        return bytes(packet)
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"{_named(self.one)} and {_named(self.other)} swapped"
+    def _change(self, *parts: bytes) -> Sequence[bytes]:
+        return parts[::-1]
 
 
 # TLVs: the header's length follows, a checksum does not (Reseal does that)
 
 
+@dataclass(frozen=True, slots=True)
 class _TlvChange(Malformation):
     """A change to the list of TLVs of a version 2 header."""
 
-    __slots__ = ()
-
-    def __call__(self, frame: bytes) -> bytes:
-        """Change the list; the length field follows as far as it can."""
+    def _bend(self, frame: bytes) -> bytes:
         packet = dissect(frame)
         if not isinstance(packet, ProxyV2):
             return frame
         before = [bytes(tlv) for tlv in packet.tlvs]
-        after = self.change(list(before))
+        after = self._change(list(before))
         if after == before:
             return frame
         packet.tlvs = after
@@ -480,7 +437,7 @@ class _TlvChange(Malformation):
         return bytes(packet)
 
     @abstractmethod
-    def change(self, tlvs: list[bytes]) -> list[bytes]:
+    def _change(self, tlvs: list[bytes]) -> list[bytes]:
         """Return the list as it is to be."""
 
 
@@ -488,89 +445,71 @@ class _TlvChange(Malformation):
 class AddTlv(_TlvChange):
     """One more TLV behind the others."""
 
+    words = "a TLV of type 0x{type:02x} with {value} added"
     type: int
     value: bytes = b""
 
-    def change(self, tlvs: list[bytes]) -> list[bytes]:
-        """Add the TLV."""
+    def _change(self, tlvs: list[bytes]) -> list[bytes]:
         return [*tlvs, bytes(TLV(type=self.type, value=self.value, len=len(self.value) & MAX_LENGTH))]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"a TLV of type 0x{self.type:02x} with {_shown(self.value)} added"
 
 
 @dataclass(frozen=True, slots=True)
 class DropTlv(_TlvChange):
     """Without the TLV of this number."""
 
+    words = "TLV {index} left out"
     index: int
 
-    def change(self, tlvs: list[bytes]) -> list[bytes]:
-        """Drop the TLV."""
+    def _change(self, tlvs: list[bytes]) -> list[bytes]:
         return tlvs[: self.index] + tlvs[self.index + 1 :]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"TLV {self.index} left out"
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateTlv(_TlvChange):
     """The TLV of this number a second time, behind the others."""
 
+    words = "TLV {index} twice"
     index: int
 
-    def change(self, tlvs: list[bytes]) -> list[bytes]:
-        """Duplicate the TLV."""
+    def _change(self, tlvs: list[bytes]) -> list[bytes]:
         return tlvs + tlvs[self.index : self.index + 1]
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"TLV {self.index} twice"
 
 
 @dataclass(frozen=True, slots=True)
 class SwapTlvs(_TlvChange):
     """Two TLVs in each other's place."""
 
+    words = "TLVs {one} and {other} swapped"
     one: int
     other: int
 
-    def change(self, tlvs: list[bytes]) -> list[bytes]:
-        """Swap the TLVs."""
+    def _change(self, tlvs: list[bytes]) -> list[bytes]:
         if max(self.one, self.other) < len(tlvs):
             tlvs[self.one], tlvs[self.other] = tlvs[self.other], tlvs[self.one]
         return tlvs
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"TLVs {self.one} and {self.other} swapped"
 
 
 @dataclass(frozen=True, slots=True)
 class ReverseTlvs(_TlvChange):
     """The TLVs in reverse order."""
 
-    def change(self, tlvs: list[bytes]) -> list[bytes]:
-        """Reverse the list."""
-        return tlvs[::-1]
+    words = "the TLVs in reverse order"
 
-    def describe(self) -> str:
-        """Say it in words."""
-        return "the TLVs in reverse order"
+    def _change(self, tlvs: list[bytes]) -> list[bytes]:
+        return tlvs[::-1]
 
 
 @dataclass(frozen=True, slots=True)
 class NestTlv(_TlvChange):
     """The TLV of this number inside another, `depth` times over; SSL TLVs get the five bytes before their sub-TLVs."""
 
+    words = "TLV {index} nested {depth} deep in type 0x{type:02x}"
     index: int
     depth: int = 1
     type: int = TLVType.SSL
 
-    def change(self, tlvs: list[bytes]) -> list[bytes]:
-        """Nest the TLV, as deep as a length field can say."""
+    def _change(self, tlvs: list[bytes]) -> list[bytes]:
+        # As deep as a length field can say.
         if self.index >= len(tlvs):
             return tlvs
         lead = bytes([1, 0, 0, 0, 0]) if self.type == TLVType.SSL else b""
@@ -582,45 +521,35 @@ class NestTlv(_TlvChange):
         tlvs[self.index] = nested
         return tlvs
 
-    def describe(self) -> str:
-        """Say it in words."""
-        return f"TLV {self.index} nested {self.depth} deep in type 0x{self.type:02x}"
-
 
 @dataclass(frozen=True, slots=True)
 class Refit(Malformation):
     """The header's length made right, up to the end of the frame."""
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Make the length right; see the class."""
+    words = "the length field made right"
+
+    def _bend(self, frame: bytes) -> bytes:
         if not ProxyV2.resembles(frame):
             return frame
         return _relabel(frame, FIXED_SIZE - 2, min(len(frame) - FIXED_SIZE, MAX_LENGTH))
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return "the length field made right"
 
 
 @dataclass(frozen=True, slots=True)
 class Reseal(Malformation):
     """The CRC32C made right, whatever the header says by now (section 2.2.3)."""
 
-    def __call__(self, frame: bytes) -> bytes:
-        """Make the checksum right; see the class."""
+    words = "the checksum made right"
+
+    def _bend(self, frame: bytes) -> bytes:
         packet = dissect(frame)
         if not isinstance(packet, ProxyV2):
             return frame
         size = len(packet.self_build())
         pieces = [bytes(tlv) for tlv in packet.tlvs]
         starts = accumulate((len(piece) for piece in pieces), initial=size - sum(map(len, pieces)))
-        fields = [
+        checksums = [
             start + HEADER_SIZE
             for start, piece in zip(starts, pieces, strict=False)
             if piece[:HEADER_SIZE] == bytes([TLVType.CRC32C, 0, 4]) and len(piece) == HEADER_SIZE + 4
         ]
-        return fill(frame[:size], fields) + frame[size:] if fields else frame
-
-    def describe(self) -> str:
-        """Say it in words."""
-        return "the checksum made right"
+        return fill(frame[:size], checksums) + frame[size:] if checksums else frame

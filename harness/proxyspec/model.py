@@ -25,6 +25,7 @@ __all__ = [
     "HalfClose",
     "Judgement",
     "Level",
+    "Login",
     "Neighbour",
     "Outcome",
     "OutcomeKind",
@@ -32,6 +33,7 @@ __all__ = [
     "Requirement",
     "Reset",
     "Send",
+    "Service",
     "Source",
     "StartTls",
     "Step",
@@ -100,12 +102,14 @@ class Capability(enum.StrEnum):
     #: It serves UNKNOWN lines (section 2.1: they should be accepted, and some receivers refuse them); assumed unless
     #: declared absent.
     UNKNOWN = "unknown"
+    #: It takes mail without a login; assumed unless declared absent.
+    ANONYMOUS_MAIL = "anonymous-mail"
     #: The Received fields of what it delivers can be read: there is the oracle `received`.
     RECEIVED = "received"
 
 
 #: Capabilities a target has unless it declares their absence.
-ASSUMED = frozenset({Capability.CRC32C, Capability.OWN_TLS, Capability.UNKNOWN})
+ASSUMED = frozenset({Capability.CRC32C, Capability.OWN_TLS, Capability.UNKNOWN, Capability.ANONYMOUS_MAIL})
 
 
 class Timing(enum.StrEnum):
@@ -361,7 +365,8 @@ class EventKind(enum.StrEnum):
     AFTERWARDS = "afterwards"
     #: Connections of a crowd; the note says how many stand.
     CROWD = "crowd"
-    #: Processor time of the target's processes: the note is seconds used, and seconds watched.
+    #: Processor time of the target's processes: the note is seconds used, seconds watched, and, where they were busy
+    #: before the case began, since when.
     PROCESSOR = "processor"
 
 
@@ -477,6 +482,24 @@ class Judgement:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user of the target, for AUTH PLAIN (RFC 4616)."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a target profile says of starting the server and ending it; both run in the profile's folder."""
+
+    profile: str
+    start: tuple[str, ...]
+    #: Empty: signals end it.
+    stop: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where the server is and what it declares of itself."""
@@ -503,6 +526,8 @@ class Target:
     oracle_pattern: str | None = None
     #: Whom the oracle `received` sends its messages to.
     recipient: str | None = None
+    #: Who logs in before mail, where it takes none without; None: nobody can.
+    login: Login | None = None
     #: What it declares to have, or was seen to have.
     capabilities: frozenset[Capability] = frozenset()
     #: What it declares not to have.
@@ -511,6 +536,8 @@ class Target:
     tls_port: int | None = None
     #: Its main process, on this machine: it and its descendants are watched.
     pid: int | None = None
+    #: How it is started and ended; None: it runs already.
+    service: Service | None = None
     #: Connections it can serve side by side within its deadline; cases beyond wait for one to end.
     parallel: int = 1024
     #: How long past the deadline a connection is watched, in seconds.
@@ -525,8 +552,14 @@ class Target:
         return f"smtp://{host}:{self.port}"
 
     def missing(self, needs: frozenset[Capability]) -> frozenset[Capability]:
-        """Return those of `needs` that the target does not have."""
-        return needs & self.lacks | needs - self.capabilities - ASSUMED
+        """Return those of `needs` that the target does not have; a login makes up for mail that needs one."""
+        lacks = self.lacks - {Capability.ANONYMOUS_MAIL} if self.login is not None else self.lacks
+        return needs & lacks | needs - self.capabilities - ASSUMED
+
+    @property
+    def logs_in(self) -> Login | None:
+        """Who has to log in before mail is sent, if anybody has."""
+        return self.login if Capability.ANONYMOUS_MAIL in self.lacks else None
 
     @property
     def give_up(self) -> float:

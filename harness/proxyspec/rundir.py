@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -18,18 +20,50 @@ from proxyspec.errors import HarnessError, UsageError
 __all__ = ["DEFAULT_PARENT", "RunDirectory"]
 
 DEFAULT_PARENT = Path("reports/out")
+_EVENTS = "events.ndjson"
+
+
+def _unwritable(path: Path, error: OSError) -> HarnessError:
+    return HarnessError(f"{path} cannot be written: {error.strerror or error}; make room, or name another place")
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    """Write a whole line; a disk that takes a part of it only is full."""
+    if file.write(line) != len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _whole(path: Path, text: str) -> Path:
+    """Write a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", errors="backslashreplace", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as draft:
+        try:
+            draft.write(text)
+            draft.flush()
+            Path(draft.name).chmod(0o644)
+            Path(draft.name).replace(path)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+    return path
 
 
 class RunDirectory:
     """A directory that belongs to one run: `events.ndjson`, `run.json`, `evidence/`.
 
-    Use it as a context manager; every event is on disk when `event` returns, so an aborted run keeps what it has.
+    Use it as a context manager; every event is on disk when `event` returns, so an aborted run keeps what it has. A
+    disk that fills up ends no run: within the context what no longer fits goes to a directory below the temporary one,
+    which the error at the end names.
     """
 
     def __init__(self, path: Path, run_id: str) -> None:
         self.path = path
         self.id = run_id
         self._events: FileIO | None = None
+        self._spare: Path | None = None
+        self._reason = ""
 
     @classmethod
     def create(cls, kind: str, path: Path | None) -> RunDirectory:
@@ -52,7 +86,7 @@ class RunDirectory:
 
     def __enter__(self) -> RunDirectory:
         try:
-            self._events = FileIO(self.path / "events.ndjson", "a")
+            self._events = FileIO(self.path / _EVENTS, "a")
         except OSError as error:
             raise UsageError(f"{self.path} cannot be written: {error.strerror}; name another with --out") from error
         return self
@@ -60,47 +94,68 @@ class RunDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Raise HarnessError if something lies elsewhere; an interrupt is passed on as it is."""
         if self._events is not None:
             self._events.close()
             self._events = None
+        if self._spare is not None and (kind is None or issubclass(kind, Exception)):
+            words = f"{error}; and {self.path}" if error is not None else str(self.path)
+            raise HarnessError(
+                f"{words} cannot be written: {self._reason}; "
+                f"what did not fit is in {self._spare}: make room and move it there"
+            ) from error
+
+    def _elsewhere(self, error: OSError) -> Path:
+        """Return the directory for what does not fit, made when it is first needed.
+
+        Raises:
+            HarnessError: it cannot be made either.
+        """
+        if self._spare is None:
+            try:
+                self._spare = Path(tempfile.mkdtemp(prefix=f"proxyspec-{self.id}-"))
+            except OSError as another:
+                raise _unwritable(self.path, error) from another
+            self._reason = error.strerror or str(error)
+        return self._spare
 
     def event(self, name: str, fields: Mapping[str, object] | BaseModel) -> None:
         """Append one event.
 
         Raises:
-            HarnessError: the disk is full or gone.
+            HarnessError: the disk is full or gone, and so is the temporary one.
         """
         assert self._events is not None, "use the run directory as a context manager"
         values = fields.model_dump(mode="json") if isinstance(fields, BaseModel) else dict(fields)
         line = {"event": name, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
+        whole = json.dumps(line).encode() + b"\n"
         try:
-            self._events.write(json.dumps(line).encode() + b"\n")
+            _append(self._events, whole)
         except OSError as error:
-            raise HarnessError(f"{self.path / 'events.ndjson'} cannot be written: {error.strerror}") from error
+            path = self._elsewhere(error) / _EVENTS
+            self._events.close()
+            try:
+                self._events = FileIO(path, "a")
+                _append(self._events, whole)
+            except OSError as another:
+                raise _unwritable(path, another) from another
 
     def write(self, name: str, text: str) -> Path:
         """Write a file below the directory, whole or not at all; return its path.
 
         Raises:
-            HarnessError: the disk is full or gone.
+            HarnessError: the disk is full or gone, and so is the temporary one, or the context is not entered.
         """
-        path = self.path / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", errors="backslashreplace", dir=path.parent, prefix=f".{path.name}.", delete=False
-            ) as draft:
-                try:
-                    draft.write(text)
-                    draft.flush()
-                    Path(draft.name).chmod(0o644)
-                    Path(draft.name).replace(path)
-                except BaseException:
-                    Path(draft.name).unlink(missing_ok=True)
-                    raise
+            return _whole(self.path / name, text)
         except OSError as error:
-            raise HarnessError(f"{path} cannot be written: {error.strerror}") from error
-        return path
+            if self._events is None:
+                raise _unwritable(self.path / name, error) from error
+            spare = self._elsewhere(error) / name
+        try:
+            return _whole(spare, text)
+        except OSError as error:
+            raise _unwritable(spare, error) from error
 
     def record(self, run: BaseModel) -> Path:
         """Write `run.json`; return its path."""

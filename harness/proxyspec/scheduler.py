@@ -1,18 +1,30 @@
 """Runs many cases side by side, those that wait for the header deadline first, and judges each as soon as it can be.
 
 However many cases wait, all of them wait for the same deadline: a whole catalogue takes about one. Cases that watch the
-target's processes run when the busy ones are done, while others still wait: then an idle target is idle.
+target's processes run side by side when the busy ones are done, while others still wait: then an idle target is idle.
+If it is not, nobody knows whose fault that is, so they run again one by one when nothing else does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from proxyspec.driver import Aids, CheckWatcher, drive, watch
-from proxyspec.judge import judge
-from proxyspec.model import Capability, Case, Catalogue, Judgement, Source, Target, Transcript, Verdict, Via
+from proxyspec.driver import WATCHED, Aids, CheckWatcher, drive, watch, watch_processor
+from proxyspec.judge import judge, spins
+from proxyspec.model import (
+    Capability,
+    Case,
+    Catalogue,
+    EventKind,
+    Judgement,
+    Source,
+    Target,
+    Transcript,
+    Verdict,
+    Via,
+)
 from proxyspec.oracle import Oracle
 from proxyspec.wire import Road, TcpWire, Wire
 
@@ -20,6 +32,10 @@ __all__ = ["Judged", "Plan", "Roads", "run_cases"]
 
 #: Connections begun per second: above the rate of a listen queue that is being served, far below a flood.
 START_RATE = 400.0
+#: So many cases are shown to keep the target's processes busy, each for up to a deadline; then it is mended first.
+CULPRITS = 3
+
+Tasks = Sequence[asyncio.Task[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,8 @@ class Plan:
     connect: Callable[[Road], Wire] = TcpWire
     #: What cases may use beside their own connection; its wires are made by `connect` too.
     aids: Aids = field(default_factory=Aids)
+    #: Told, in a sentence, why the run takes longer than one deadline.
+    remark: Callable[[str], None] = lambda words: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +87,11 @@ def _not_run(case: Case, plan: Plan) -> Judgement | None:
     if not case.versions <= plan.target.versions:
         missing = ", ".join(str(version) for version in sorted(case.versions - plan.target.versions))
         return Judgement(Verdict.SKIP, None, f"the target declares that it does not speak version {missing}")
-    if lacking := plan.target.missing(case.needs):
+    lacking = plan.target.missing(case.needs)
+    if lacking == {Capability.ANONYMOUS_MAIL}:
+        reason = "the target takes mail only after a login, and its profile gives none, nor this capability"
+        return Judgement(Verdict.SKIP, None, f"{reason}: {Capability.ANONYMOUS_MAIL}")
+    if lacking:
         names = ", ".join(sorted(lacking))
         return Judgement(Verdict.SKIP, None, f"the target neither declares nor shows this capability: {names}")
     if case.via is Via.CHECK:
@@ -94,8 +116,6 @@ class _Wave:
         self._broken: set[str] = set()
         self._slots = asyncio.Semaphore(plan.parallel)
         self._aids = replace(plan.aids, another=plan.connect)
-        self._busy = 0
-        self._calm = asyncio.Event()
 
     async def _transcribe(self, case: Case) -> Transcript:
         if case.via is Via.CHECK:
@@ -105,33 +125,28 @@ class _Wave:
         assert road is not None
         return await drive(case, self._plan.target, road, self._plan.connect(road), self._aids)
 
-    def _watches(self, case: Case) -> bool:
-        """Tell whether the target's processes are watched in this case, so that others must not keep them busy."""
-        return case.then is not None and not case.waits and self._aids.processor is not None
-
-    async def _run(self, case: Case, delay: float) -> None:
-        if self._watches(case):
-            await self._calm.wait()
-        else:
-            await asyncio.sleep(delay)
+    async def _try(self, case: Case) -> None:
+        """Obtain the transcript of `case`, or report what broke."""
         async with self._slots:
             try:
                 self._transcripts[case.id] = await self._transcribe(case)
             except Exception as error:  # noqa: BLE001 - our own fault in one case must not take the others with it
+                self._transcripts.pop(case.id, None)
                 self._broken.add(case.id)
                 reason = f"the harness failed: {type(error).__name__}: {error}"
                 self._report(Judged(case, None, Judgement(Verdict.ERROR, None, reason)))
-            else:
-                self._settle(case)
+
+    async def _run(self, case: Case, delay: float) -> None:
+        await asyncio.sleep(delay)
+        await self._try(case)
+        self._conclude(case)
+
+    def _conclude(self, case: Case) -> None:
+        """Judge `case`, unless it broke, and those that waited for it as their control."""
+        if case.id not in self._broken:
+            self._settle(case)
         for dependent in self._waiting_for.pop(case.id, ()):
             self._settle(dependent)
-        if not (case.waits or self._watches(case)):
-            self._done_with_one_more()
-
-    def _done_with_one_more(self) -> None:
-        self._busy -= 1
-        if self._busy <= 0:
-            self._calm.set()
 
     def _settle(self, case: Case) -> None:
         """Judge `case` if its control is there too, or leave it to the control's end."""
@@ -144,6 +159,67 @@ class _Wave:
         judgement = judge(case, self._transcripts[case.id], beside, control, plan.target, plan.oracle)
         self._report(Judged(case, self._transcripts[case.id], judgement))
 
+    async def _spins(self) -> bool:
+        assert self._aids.processor is not None
+        return spins(await watch_processor(self._aids.processor))
+
+    async def _idles(self) -> bool:
+        """Wait until the target's processes idle; False: they did not within the time any connection may last."""
+        for _ in range(1 + int(self._plan.target.give_up / WATCHED)):
+            if not await self._spins():
+                return True
+        return False
+
+    def _spun(self, case: Case) -> bool:
+        """Tell whether the target's processes were busy in this case, whoever made them so."""
+        transcript = self._transcripts.get(case.id)
+        noted = transcript.first(EventKind.PROCESSOR) if transcript is not None else None
+        return noted is not None and spins(noted.note)
+
+    async def _watch(self, cases: Sequence[Case], busy: Tasks, waiting: Tasks) -> None:
+        """Run the cases that watch the target's processes, so that none of them answers for another's doing."""
+        await _ended(busy)
+        while await self._spins():
+            if all(task.done() for task in waiting):
+                break
+        async with asyncio.TaskGroup() as group:
+            for case in cases:
+                group.create_task(self._try(case))
+        suspects = [case for case in cases if self._spun(case)]
+        for case in cases:
+            if case not in suspects:
+                self._conclude(case)
+        if suspects:
+            self._plan.remark(
+                f"the target's processes are busy with nothing to do: {len(suspects)} cases that watch them run again, "
+                "one by one, when no other case waits"
+            )
+            await _ended(waiting)
+            await self._single_out(suspects)
+
+    async def _single_out(self, suspects: Sequence[Case]) -> None:
+        """Run each case alone on an idle target; where that cannot be had, what was seen is nobody's fault."""
+        culprits: list[str] = []
+        idle = True
+        for case in suspects:
+            idle = idle and len(culprits) < CULPRITS and await self._idles()
+            if idle:
+                await self._try(case)
+                if self._spun(case):
+                    culprits.append(case.id)
+            else:
+                self._excuse(case, culprits)
+            self._conclude(case)
+
+    def _excuse(self, case: Case, culprits: Sequence[str]) -> None:
+        transcript = self._transcripts[case.id]
+        since = f"kept busy by {', '.join(culprits)}" if culprits else "busy before the cases that watch them ran alone"
+        events = (
+            replace(event, note=f"{event.note} {since}") if event.kind is EventKind.PROCESSOR else event
+            for event in transcript.events
+        )
+        self._transcripts[case.id] = replace(transcript, events=tuple(events))
+
     async def run(self) -> None:
         """Start every case that applies, waiting ones first, paced; return when all are judged."""
         runnable = []
@@ -154,11 +230,21 @@ class _Wave:
             else:
                 runnable.append(case)
         self._running = frozenset(case.id for case in runnable)
-        self._busy = 1 + sum(not (case.waits or self._watches(case)) for case in runnable)
-        self._done_with_one_more()
+        watched = [case for case in runnable if case.then is not None and not case.waits and self._aids.processor]
         async with asyncio.TaskGroup() as group:
-            for place, case in enumerate(runnable):
-                group.create_task(self._run(case, place / START_RATE))
+            tasks = {
+                case.id: group.create_task(self._run(case, place / START_RATE))
+                for place, case in enumerate(case for case in runnable if case not in watched)
+            }
+            if watched:
+                waits = {case.id for case in runnable if case.waits}
+                busy = [task for name, task in tasks.items() if name not in waits]
+                group.create_task(self._watch(watched, busy, [tasks[name] for name in waits]))
+
+
+async def _ended(tasks: Tasks) -> None:
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 async def run_cases(plan: Plan, report: Callable[[Judged], None]) -> None:

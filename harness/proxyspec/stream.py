@@ -30,6 +30,10 @@ class JsonLines(Listener):
         """One more verdict."""
         self._line(json.dumps({"event": "case-judged", **record.model_dump(mode="json")}))
 
+    def remark(self, words: str) -> None:
+        """Something makes the run longer."""
+        self._line(json.dumps({"event": "remark", "text": words}))
+
     def finished(self, run: ConformanceRun) -> None:
         """The run is over."""
         fields = {"id": run.id, "status": run.status, "exit_code": run.exit_code, "duration": run.duration}
@@ -52,3 +56,8 @@ class Chorus(Listener):
         """Pass it on."""
         for listener in self._listeners:
             listener.judged(record)
+
+    def remark(self, words: str) -> None:
+        """Pass it on."""
+        for listener in self._listeners:
+            listener.remark(words)

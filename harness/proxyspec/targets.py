@@ -13,12 +13,12 @@ import socket
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proxyspec.errors import UsageError
-from proxyspec.model import Capability, Target
+from proxyspec.model import Capability, Login, Service, Target
 
 __all__ = ["Profile", "bindable", "capabilities_of", "flags_of", "load_target", "make_target", "parse_url", "resolve"]
 
@@ -29,6 +29,8 @@ MAX_PROFILE = 1024 * 1024
 
 _URL = re.compile(r"(?:smtp://)?(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9_.-]+)):(?P<port>[0-9]{1,5})/?")
 
+#: One word of a command.
+Word = Annotated[str, Field(min_length=1, pattern=r"\A[^\x00]*\z")]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -134,11 +136,13 @@ def make_target(
     pid: int | None = None,
     name: str | None = None,
     parallel: int = 1024,
+    login: Login | None = None,
+    service: Service | None = None,
 ) -> Target:
     """Build the target profile of a command line.
 
     Where no untrusted source is named, a target on 127.0.0.1 gets 127.0.0.2; "none" declares that there is no address
-    the target distrusts. A `tls_port` declares the capability that goes with it.
+    the target distrusts. A `tls_port` declares the capability that goes with it, a `login` that mail needs one.
 
     Raises:
         UsageError: the URL, an address or another value is wrong, or the target is not on this machine and not allowed.
@@ -175,7 +179,9 @@ def make_target(
         oracle_pattern=oracle_pattern,
         recipient=recipient,
         capabilities=has | ({Capability.IMPLICIT_TLS} if tls_port is not None else set()),
-        lacks=lacks,
+        lacks=lacks | ({Capability.ANONYMOUS_MAIL} if login is not None else set()),
+        login=login,
+        service=service,
         tls_port=tls_port,
         pid=_pid(pid),
     )
@@ -197,8 +203,12 @@ class Profile(BaseModel):
     oracle_pattern: str | None = Field(default=None, description="regular expression with the group address")
     recipient: str | None = Field(default=None, description="whom the oracle received sends messages to")
     capabilities: list[str] = Field(default=[], description="what it has, or with no- in front, has not")
+    user: str | None = Field(default=None, min_length=1, description="who logs in before mail, with AUTH PLAIN")
+    password: str | None = Field(default=None, description="that user's; neither shown nor recorded")
     tls_port: int | None = Field(default=None, description="port whose connections begin with TLS")
     pid: int | None = Field(default=None, description="its main process, to see whether it idles")
+    start: list[Word] = Field(default=[], description="command that starts it: a list of words, run by no shell")
+    stop: list[Word] = Field(default=[], description="command that ends it; left out: SIGTERM, then SIGKILL")
     parallel: int = Field(default=1024, ge=1, le=1024, description="connections it can serve side by side")
     allow: list[str] = Field(default=[], description="consent to targets not on this machine")
 
@@ -233,6 +243,13 @@ def load_target(path: str, overrides: Mapping[str, Any] | None = None) -> Target
         raise UsageError(f"{path}: [target] {key}: {first['msg']}{known}") from error
     if not profile.versions or not set(profile.versions) <= {1, 2}:
         raise UsageError(f"{path}: [target] versions: {profile.versions} must be [1], [2] or [1, 2]")
+    if (profile.user is None) != (profile.password is None):
+        raise UsageError(f"{path}: [target] user and password go together: write both, or neither")
+    if profile.stop and not profile.start:
+        raise UsageError(f"{path}: [target] stop ends what start has started: write start, too, or leave both out")
+    where = str(Path(path).absolute())
+    service = Service(where, tuple(profile.start), tuple(profile.stop)) if profile.start else None
+    login = None if profile.user is None or profile.password is None else Login(profile.user, profile.password)
     here = Path(path).parent
     try:
         return make_target(
@@ -251,6 +268,8 @@ def load_target(path: str, overrides: Mapping[str, Any] | None = None) -> Target
             pid=profile.pid,
             name=profile.name,
             parallel=profile.parallel,
+            login=login,
+            service=service,
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
@@ -258,7 +277,7 @@ def load_target(path: str, overrides: Mapping[str, Any] | None = None) -> Target
 
 def flags_of(target: Target) -> str:
     """Return the command line arguments that describe this target again, quoted for a shell."""
-    words = [target.url]
+    words = [target.url if target.service is None else target.service.profile]
     if target.header_timeout != 30:
         words += ["--header-timeout", f"{target.header_timeout:g}"]
     if target.versions != {1, 2}:

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from proxyspec.model import Verdict, Via
 from proxyspec.records import CaseRecord, ConformanceRun, JudgedRecord, LoadRun, Run, ScenarioRun
+from proxyspec_reports.baseline import told
 from proxyspec_reports.load import Standing
 from proxyspec_reports.printable import show
 
@@ -83,27 +84,48 @@ def answers(runs: Sequence[Run]) -> tuple[Answer, ...]:
 def scenario_answer(run: ScenarioRun) -> Answer:
     """Answer for one run of scenarios: a failed row is a no, one that could not be judged leaves it open."""
     counts = Counter(row.verdict for row in run.judged)
-    not_judged = sum(counts[verdict] for verdict in _NOT_JUDGED)
     name = show(run.subject, _SENTENCE_LIMIT)
-    doubts = list(_scenario_doubts(run, counts))
-    if counts[Verdict.FAIL]:
-        word, sentence = Word.NO, f"{name}: {_count(counts[Verdict.FAIL], 'row')} not as expected."
-    elif doubts:
-        word, sentence = Word.CANNOT_TELL, doubts.pop(0)
-    else:
-        word, sentence = Word.YES, f"{name}: {_count(counts[Verdict.PASS], 'row')} as expected, none otherwise."
-    return Answer(
+    return _answer(
         question=_AS_EXPECTED,
         target=name,
+        no=f"{name}: {_count(counts[Verdict.FAIL], 'row')} not as expected." if counts[Verdict.FAIL] else None,
+        doubts=list(_scenario_doubts(run, counts)),
+        yes=f"{name}: {_count(counts[Verdict.PASS], 'row')} as expected, none otherwise.",
+        rows=run.judged,
+    )
+
+
+def _answer(
+    *,
+    question: str,
+    target: str,
+    no: str | None,
+    doubts: Sequence[str],
+    yes: str,
+    rows: Sequence[CaseRecord | JudgedRecord],
+    measured: str = "",
+    remarks: Iterable[str] = (),
+) -> Answer:
+    """Say `no` if there is one, else the first doubt, else `yes`, then what was `measured`; the rest are caveats."""
+    if no is not None:
+        word, sentence = Word.NO, no
+    elif doubts:
+        word, (sentence, *doubts) = Word.CANNOT_TELL, doubts
+    else:
+        word, sentence = Word.YES, yes
+    counts = Counter(row.verdict for row in rows)
+    return Answer(
+        question=question,
+        target=target,
         word=word,
-        sentence=sentence,
+        sentence=f"{sentence} {measured}".rstrip(),
         passed=counts[Verdict.PASS],
         failed=counts[Verdict.FAIL],
-        not_judged=not_judged,
+        not_judged=sum(counts[verdict] for verdict in _NOT_JUDGED),
         warned=counts[Verdict.WARN],
         recorded=counts[Verdict.INFO],
-        why_not_judged=_why_not_judged(run.judged),
-        caveats=tuple(doubts),
+        why_not_judged=_why_not_judged(rows),
+        caveats=(*doubts, *remarks),
     )
 
 
@@ -128,27 +150,25 @@ def answer(target: str, runs: Sequence[ConformanceRun | LoadRun]) -> Answer:
     counts = Counter(case.verdict for case in cases)
     standings = Counter(Standing.of(threshold) for run in load for threshold in run.thresholds)
     name = show(target, _SENTENCE_LIMIT)
-    doubts = list(_doubts(conformance, load, counts, standings))
     faults = list(_faults(counts, standings))
-    if faults:
-        word, sentence = Word.NO, f"{name} {_series(faults)}."
-    elif doubts:
-        word, sentence = Word.CANNOT_TELL, doubts.pop(0)
-    else:
-        word, sentence = Word.YES, f"{name} {_series(list(_merits(counts, standings)))}."
-    return Answer(
+    return _answer(
         question=_MAY_I,
         target=name,
-        word=word,
-        sentence=sentence,
-        passed=counts[Verdict.PASS],
-        failed=counts[Verdict.FAIL],
-        not_judged=sum(counts[verdict] for verdict in _NOT_JUDGED),
-        warned=counts[Verdict.WARN],
-        recorded=counts[Verdict.INFO],
-        why_not_judged=_why_not_judged(cases),
-        caveats=(*doubts, *_remarks(conformance, load, cases)),
+        no=f"{name} {_series(faults)}." if faults else None,
+        doubts=list(_doubts(conformance, load, counts, standings)),
+        yes=f"{name} {_series(list(_merits(counts, standings)))}.",
+        rows=cases,
+        measured=_measured(conformance),
+        remarks=_remarks(conformance, load, cases),
     )
+
+
+def _measured(conformance: Sequence[ConformanceRun]) -> str:
+    """Say what the baselines made of the cases; empty where there was none, or nothing to tell."""
+    measured = [run for run in conformance if run.baseline is not None]
+    paths = dict.fromkeys(show(run.baseline.path, 200) for run in measured if run.baseline is not None)
+    words = told(case.disposition for run in measured for case in run.cases)
+    return f"By the baseline {_series(list(paths))}: {words}." if words else ""
 
 
 def _faults(counts: Counter[Verdict], standings: Counter[Standing]) -> Iterator[str]:
@@ -212,6 +232,10 @@ def _remarks(
     warned = sum(case.verdict is Verdict.WARN for case in cases)
     if warned:
         yield f"The server ignored advice of the text in {_count(warned, 'case')}."
+    for run in conformance:
+        if run.baseline is not None:
+            for words in run.baseline.stale:
+                yield f"Baseline {show(run.baseline.path, 200)}, {_sentence(words)}"
     failed = sum(run.failures for run in load)
     if failed:
         yield f"{failed:,} of {_count(sum(run.sessions for run in load), 'session')} failed under load."

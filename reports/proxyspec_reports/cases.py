@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import takewhile
 
-from proxyspec.model import Ending, EventKind, Source, Verdict, Via
+from proxyspec.model import Disposition, Ending, EventKind, Source, Verdict, Via
 from proxyspec.records import CaseRecord, EventRecord, InvalidRun, TargetRecord
 from proxyspec_reports.byhand import by_hand
 from proxyspec_reports.hexdump import Annotate, HexDump, differences, dump
@@ -116,6 +116,7 @@ class CaseView:
     road: str
     source: str
     verdict: Verdict
+    disposition: Disposition | None
     sent: str
     expected: tuple[str, ...]
     got: str
@@ -176,6 +177,7 @@ def case_view(
         road=ROADS[record.via],
         source=f"{record.source} peer",
         verdict=record.verdict,
+        disposition=record.disposition,
         sent=show_bytes(own, _SENT_LIMIT) if own else "nothing",
         expected=tuple(show(words, 200) for words in record.accepts),
         got=_got(record),

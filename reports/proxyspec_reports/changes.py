@@ -129,7 +129,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class LoadComparison:
-    """Load runs of one profile on one server, grouped by how they got there; figures by name, in the page's order."""
+    """Load runs of one profile, grouped by server and how they got there; figures by name, in the page's order."""
 
     profile: str
     target: str
@@ -139,7 +139,7 @@ class LoadComparison:
 
 
 def load_comparisons(runs: Sequence[Run]) -> tuple[LoadComparison, ...]:
-    """Compare load runs of the same profile: without PROXY, with each version, through HAProxy; or before and after."""
+    """Compare load runs of the same profile: on several servers or several roads, or before and after."""
     grouped: dict[str, dict[str, list[LoadRun]]] = {}
     for run in runs:
         if isinstance(run, LoadRun):
@@ -148,8 +148,8 @@ def load_comparisons(runs: Sequence[Run]) -> tuple[LoadComparison, ...]:
 
 
 def _road(run: LoadRun) -> str:
-    haproxy = run.environment.haproxy
-    return f"{run.header}, {run.target.url}" + (f", {haproxy.version}" if haproxy is not None else "")
+    haproxy, target = run.environment.haproxy, run.target.name or run.target.url
+    return f"{run.header}, {target}" + (f", {haproxy.version}" if haproxy is not None else "")
 
 
 def _comparison(profile: str, roads: Mapping[str, Sequence[LoadRun]]) -> LoadComparison:

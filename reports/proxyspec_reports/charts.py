@@ -15,7 +15,7 @@ import leather  # type: ignore[import-untyped]
 
 from proxyspec_reports.load import SECONDS, Line, Plot
 
-__all__ = ["svg"]
+__all__ = ["labels", "svg"]
 
 # User units; the page scales the drawing.
 _WIDTH, _HEIGHT = 560, 260
@@ -27,9 +27,18 @@ _DASHES = ("none", "7 5", "2 4", "9 3 2 3")
 _NAMES = ("solid", "dashed", "dotted", "dash-dotted")
 
 
+def labels(plot: Plot) -> tuple[str, ...]:
+    """Name the lines that are drawn, in the order of their colours, if there is more than one to tell apart."""
+    names = [line.name for line, _ in _drawn(plot)]
+    styles = [index % len(_COLOURS) for index in range(len(names))]
+    # A swatch shows colours only.
+    labelled = [f"{name} ({_NAMES[style]})" if style else name for name, style in zip(names, styles, strict=True)]
+    return tuple(labelled) if len(labelled) > 1 else ()
+
+
 def svg(plot: Plot, anchor: str) -> str | None:
     """Draw the plot, or return None if no line has a value; `anchor` begins the drawing's element ids."""
-    lines = [(line, points) for line in plot.lines if (points := _drawable(line))]
+    lines = _drawn(plot)
     if not lines:
         return None
     last = plot.until or max(x for _, points in lines for x, _ in points)
@@ -39,19 +48,24 @@ def svg(plot: Plot, anchor: str) -> str | None:
     chart.add_y_scale(0, max(_SMALLEST, highest))
     chart.add_x_axis(name=plot.axis, tick_formatter=_tick)
     chart.add_y_axis(tick_formatter=_tick)
-    for index, (line, points) in enumerate(lines):
+    for index, (_, points) in enumerate(lines):
         style = index % len(_COLOURS)
-        # The legend's squares show colours only.
-        name = line.name if style == 0 else f"{line.name} ({_NAMES[style]})"
-        chart.add_line(points, name=name, stroke_color=_COLOURS[style], stroke_dasharray=_DASHES[style])
+        chart.add_line(points, name="", stroke_color=_COLOURS[style], stroke_dasharray=_DASHES[style])
     box = f"0 0 {_WIDTH} {_HEIGHT}"
     root = ET.Element("svg", {"viewBox": box, "role": "img", "aria-labelledby": f"{anchor}-title"})
     title = ET.SubElement(root, "title", {"id": f"{anchor}-title"})
     over = "time" if plot.axis == SECONDS else plot.axis
     title.text = f"{plot.title} ({plot.unit}) over {over}: " + ", ".join(line.name for line, _ in lines)
-    root.append(chart.to_svg_group(_WIDTH, _HEIGHT))
+    group = chart.to_svg_group(_WIDTH, _HEIGHT)
+    # The header holds the legend, whose text knows no wrapping: the page writes its own.
+    group[1][0].clear()
+    root.append(group)
     _tidy(root)
     return ET.tostring(root, encoding="unicode")
+
+
+def _drawn(plot: Plot) -> list[tuple[Line, list[tuple[float, float | None]]]]:
+    return [(line, points) for line in plot.lines if (points := _drawable(line))]
 
 
 def _drawable(line: Line) -> list[tuple[float, float | None]]:

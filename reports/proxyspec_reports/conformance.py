@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from proxyspec.model import Verdict
 from proxyspec.records import ConformanceRun
+from proxyspec_reports.baseline import BaselineView, baseline_view, known_last, told
 from proxyspec_reports.cases import CaseView, Detail, case_view, control_of
 from proxyspec_reports.causes import Cause, causes
 from proxyspec_reports.coverage import RuleView, rules
@@ -65,6 +66,11 @@ class ProblemGroup:
         """Cases of this verdict."""
         return sum(len(cause.cases) for cause in self.causes)
 
+    @property
+    def told(self) -> str:
+        """How many of them a baseline knew; empty where there was none."""
+        return told(cause.disposition for cause in self.causes for _ in cause.cases)
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -93,6 +99,7 @@ class ConformanceView:
     template: ClassVar[str] = "_conformance.html.j2"
     name: ClassVar[str] = "Conformance"
     facts: RunFacts
+    baseline: BaselineView | None
     unjudgeable: str | None
     total: int
     tallies: tuple[Tally, ...]
@@ -124,6 +131,7 @@ def conformance_view(run: ConformanceRun, anchor: str, annotate: Annotate, room:
     )
     return ConformanceView(
         facts=run_facts(run, anchor),
+        baseline=baseline_view(run),
         unjudgeable=None if run.unjudgeable is None else show(run.unjudgeable),
         total=len(cases),
         tallies=_tallies(cases),
@@ -139,8 +147,8 @@ def conformance_view(run: ConformanceRun, anchor: str, annotate: Annotate, room:
 
 
 def _details(run: ConformanceRun, room: Room) -> dict[str, Detail]:
-    """Share the room out: the most urgent verdicts first, in the order of the run."""
-    urgent = [record.id for verdict in PROBLEMS for record in run.cases if record.verdict is verdict]
+    """Share the room out: the most urgent verdicts first, what is known last, in the order of the run."""
+    urgent = [record.id for verdict in PROBLEMS for record in known_last(run.cases) if record.verdict is verdict]
     shown = set(urgent[: room.problems])
     details = {record.id: Detail.FULL if room.quiet else Detail.BRIEF for record in run.cases}
     return details | {name: Detail.COMPARED if name in shown else Detail.BRIEF for name in urgent}

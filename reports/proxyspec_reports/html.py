@@ -12,6 +12,7 @@ from markupsafe import Markup
 from proxyspec.model import Verdict
 from proxyspec_reports import charts, figures
 from proxyspec_reports.answer import Word
+from proxyspec_reports.baseline import DISPOSITIONS
 from proxyspec_reports.conformance import MEANINGS, PROBLEMS
 from proxyspec_reports.load import PERCENTILES, Plot, Standing
 from proxyspec_reports.matrix import LETTERS
@@ -81,9 +82,11 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         draw=_draw,
+        labels=charts.labels,
         shapes=_SHAPES,
         letters=LETTERS,
         meanings=MEANINGS,
+        disposition_meanings=DISPOSITIONS,
         problem_verdicts=PROBLEMS,
         percentile_names=tuple(PERCENTILES.values()),
     )

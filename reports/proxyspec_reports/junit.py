@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from proxyspec.model import Disposition, Verdict
 from proxyspec.records import CaseRecord, ConformanceRun, JudgedRecord, LoadRun, Run, ScenarioRun, Threshold
 from proxyspec_reports.evidence import evidence_lines
+from proxyspec_reports.kinds import by_kind
 from proxyspec_reports.printable import show
 
 __all__ = ["render_junit"]
@@ -20,7 +21,7 @@ __all__ = ["render_junit"]
 
 def render_junit(runs: Sequence[Run]) -> str:
     """Return the XML document, with a declaration and a line end; text of a server has no control characters in it."""
-    suites = [_of(run) for run in runs]
+    suites = [by_kind(run, _conformance, _load, _scenario) for run in runs]
     root = ET.Element("testsuites", {"name": "proxyspec", **_sums(suites)})
     root.extend(suites)
     ET.indent(root)
@@ -37,16 +38,6 @@ _COUNTED = {"tests": "testcase", "failures": "failure", "errors": "error", "skip
 
 def _seconds(value: float) -> str:
     return f"{value:.3f}"
-
-
-def _of(run: Run) -> ET.Element:
-    match run:
-        case ConformanceRun():
-            return _conformance(run)
-        case LoadRun():
-            return _load(run)
-        case _:
-            return _scenario(run)
 
 
 def _suite(run: Run, tests: Sequence[ET.Element]) -> ET.Element:
@@ -79,6 +70,12 @@ def _test(classname: str, name: str, seconds: float = 0.0) -> ET.Element:
     return ET.Element("testcase", {"classname": classname, "name": show(name, 200), "time": _seconds(seconds)})
 
 
+def _test_of(name: str, seconds: float = 0.0) -> ET.Element:
+    """Return the test of a case or a row, in the class that its id names."""
+    group = show(name, 200).rpartition("/")[0].replace("/", ".")
+    return _test(f"proxyspec.{group}" if group else "proxyspec", name, seconds)
+
+
 def _note(test: ET.Element, element: str, message: str, kind: str, text: str = "") -> None:
     ET.SubElement(test, element, {"type": kind, "message": show(message, 1000)}).text = text
 
@@ -97,8 +94,7 @@ def _conformance(run: ConformanceRun) -> ET.Element:
 
 
 def _case(record: CaseRecord, run: ConformanceRun) -> ET.Element:
-    group = show(record.id, 200).rpartition("/")[0].replace("/", ".")
-    test = _test(f"proxyspec.{group}" if group else "proxyspec", record.id, record.duration)
+    test = _test_of(record.id, record.duration)
     evidence = "\n".join(evidence_lines(record, run.target))
     if record.verdict is Verdict.ERROR:
         _note(test, "error", record.reason, record.verdict, evidence)
@@ -118,8 +114,7 @@ def _scenario(run: ScenarioRun) -> ET.Element:
 
 
 def _row(row: JudgedRecord) -> ET.Element:
-    group = show(row.id, 200).rpartition("/")[0].replace("/", ".")
-    test = _test(f"proxyspec.{group}" if group else "proxyspec", row.id)
+    test = _test_of(row.id)
     if row.verdict is Verdict.ERROR:
         _note(test, "error", row.reason, row.verdict)
     elif row.verdict in (Verdict.FAIL, Verdict.UNTESTABLE):

@@ -208,6 +208,9 @@ def _plots(run: LoadRun) -> tuple[Plot, ...]:
         ),
         Plot("Session time", "ms", _session_lines(run), until=until),
         Plot(
-            "Users", "users", (Line("users", tuple((point.at, float(point.users)) for point in timeline)),), until=until
+            "Users",
+            "at once",
+            (Line("users", tuple((point.at, float(point.users)) for point in timeline)),),
+            until=until,
         ),
     )

@@ -9,18 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from proxyspec.model import Disposition, Verdict
+from proxyspec.model import Verdict
 from proxyspec.records import CaseRecord, ConformanceRun, LoadRun, Run, ScenarioRun
 from proxyspec_reports.answer import answers
+from proxyspec_reports.baseline import baseline_view, known_last
 from proxyspec_reports.conformance import MEANINGS, PROBLEMS
 from proxyspec_reports.evidence import evidence_lines
 from proxyspec_reports.figures import count, duration
+from proxyspec_reports.kinds import by_kind
 from proxyspec_reports.printable import show
 
 __all__ = ["MARKDOWN_LIMIT", "render_markdown"]
 
 #: GitHub refuses a step summary above 1 MiB; evidence beyond this many bytes becomes a count.
 MARKDOWN_LIMIT = 512 * 1024
+#: Cases listed by name because they are fixed.
+_MOST_FIXED = 20
 
 _SIGNS = {
     Verdict.PASS: "✅",
@@ -43,7 +47,7 @@ def render_markdown(runs: Sequence[Run]) -> str:
         parts += ["No runs.", ""]
     spent = 0
     for run in runs:
-        for part in _section(run):
+        for part in by_kind(run, _conformance, _load, _scenario):
             spent += len(part.encode()) + 1
             if spent > MARKDOWN_LIMIT:
                 return "\n".join([*parts, "", "… cut here: the run directory holds the rest."]) + "\n"
@@ -73,16 +77,6 @@ def _block(lines: Sequence[str]) -> list[str]:
     return [f"{fence}text", *lines, fence]
 
 
-def _section(run: Run) -> Iterator[str]:
-    match run:
-        case ConformanceRun():
-            return _conformance(run)
-        case LoadRun():
-            return _load(run)
-        case _:
-            return _scenario(run)
-
-
 def _head(run: Run) -> str:
     interrupted = ", interrupted" if run.status == "interrupted" else ""
     return f"{run.started:%Y-%m-%d %H:%M:%S}, {duration(run.duration)}{interrupted}, exit code {run.exit_code}."
@@ -97,10 +91,9 @@ def _conformance(run: ConformanceRun) -> Iterator[str]:
         yield f"**Cannot be judged:** {_text(run.unjudgeable)}"
         yield ""
     yield from _table(run)
-    if run.baseline is not None:
-        yield from _baseline(run.baseline.path, run)
+    yield from _baseline(run)
     for verdict in PROBLEMS:
-        chosen = [record for record in run.cases if record.verdict is verdict]
+        chosen = [record for record in known_last(run.cases) if record.verdict is verdict]
         if chosen:
             yield f"### {_SIGNS[verdict]} {verdict}: {MEANINGS[verdict]}"
             yield ""
@@ -121,15 +114,18 @@ def _table(run: ConformanceRun) -> Iterator[str]:
     yield ""
 
 
-def _baseline(path: str, run: ConformanceRun) -> Iterator[str]:
-    found = [record.disposition for record in run.cases if record.disposition is not None]
-    told = ", ".join(f"{found.count(kind)} {kind}" for kind in Disposition if kind in found) or "nothing to tell"
-    yield f"Baseline {_code(path)}: {told}."
+def _baseline(run: ConformanceRun) -> Iterator[str]:
+    found = baseline_view(run)
+    if found is None:
+        return
+    yield f"Baseline {_code(found.path)}: {found.told}."
     yield ""
-    assert run.baseline is not None
-    for words in run.baseline.stale:
+    if found.fixed:
+        more = f" and {count(len(found.fixed) - _MOST_FIXED)} more" if len(found.fixed) > _MOST_FIXED else ""
+        yield f"- **fixed:** {', '.join(map(_code, found.fixed[:_MOST_FIXED]))}{more}"
+    for words in found.stale:
         yield f"- **stale:** {_text(words)}"
-    if run.baseline.stale:
+    if found.fixed or found.stale:
         yield ""
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from proxyspec.model import ACCEPTED, REJECTED, Verdict
+from proxyspec.model import ACCEPTED, REJECTED, Disposition, Verdict
 from proxyspec.records import CaseRecord, ConformanceRun, OutcomeRecord
 from proxyspec_reports.printable import show
 
@@ -48,6 +48,7 @@ class Cell:
     got: str
     anchor: str | None
     odd: bool
+    disposition: Disposition | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def matrix(runs: Sequence[tuple[str, ConformanceRun]], shown: Sequence[frozenset
                 _got(entry[1]),
                 entry[0] if name in shown[column] else None,
                 column in odd,
+                entry[1].disposition,
             )
             for column, entry in enumerate(found)
         )

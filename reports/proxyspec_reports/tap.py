@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from proxyspec.model import Disposition, Verdict
 from proxyspec.records import CaseRecord, ConformanceRun, LoadRun, Run, ScenarioRun
 from proxyspec_reports.evidence import evidence_lines
+from proxyspec_reports.kinds import by_kind
 from proxyspec_reports.printable import show
 
 __all__ = ["render_tap"]
@@ -17,7 +18,7 @@ def render_tap(runs: Sequence[Run]) -> str:
 
     In TAP, a point that is `not ok` with TODO does not fail the run: that is what a failure a baseline describes is.
     """
-    points = [point for run in runs for point in _points(run)]
+    points = [point for run in runs for point in by_kind(run, _conformance, _load, _scenario)]
     lines = ["TAP version 14", f"1..{len(points)}" + ("" if points else " # SKIP nothing was judged")]
     for number, (good, words, extra) in enumerate(points, 1):
         lines.append(f"{'ok' if good else 'not ok'} {number} - {words}")
@@ -36,16 +37,6 @@ def _escape(text: str, limit: int = 1000) -> str:
 def _yaml(lines: Sequence[str]) -> list[str]:
     """Return a diagnostic block whose one value is literal text."""
     return ["  ---", "  evidence: |", *(f"    {line}" for line in lines), "  ..."]
-
-
-def _points(run: Run) -> Iterator[_Point]:
-    match run:
-        case ConformanceRun():
-            return _conformance(run)
-        case LoadRun():
-            return _load(run)
-        case _:
-            return _scenario(run)
 
 
 def _conformance(run: ConformanceRun) -> Iterator[_Point]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from proxyspec.model import Disposition
 from proxyspec.records import ConformanceRun, LoadRun, Run
 from proxyspec.records.checks import ChecksRun
 from proxyspec.records.haproxy_file import HAProxyFileRun
@@ -50,6 +51,8 @@ class Section(Protocol):
 MOST_PROBLEMS = 800
 #: Beyond this many cases in one report, those without a problem show none: the run's record has it.
 MOST_QUIET = 2500
+#: Beyond this many cases in one report, what is far from the eye is laid out when somebody comes near.
+MOST_AT_ONCE = 1500
 #: Beyond this many conformance runs, cases are listed in the matrix of all runs only.
 MOST_LISTED = 3
 
@@ -58,7 +61,8 @@ MOST_LISTED = 3
 class ReportView:
     """Everything a report shows: answers, what several runs say together, one section per run in the order of the runs.
 
-    `attachments` go with the sections.
+    `attachments` go with the sections; `dispositions` are those that some case has; `long` says that the
+    page is too long to be laid out at once.
     """
 
     answers: tuple[Answer, ...]
@@ -67,6 +71,8 @@ class ReportView:
     load_comparisons: tuple[LoadComparison, ...]
     sections: tuple[Section, ...]
     attachments: tuple[tuple[Attachment, ...], ...]
+    dispositions: tuple[Disposition, ...]
+    long: bool
 
 
 def view(
@@ -94,7 +100,14 @@ def view(
         load_comparisons=load_comparisons(runs),
         sections=tuple(_section(run, anchor, annotate, room) for anchor, run in named),
         attachments=tuple(map(tuple, attachments)) or ((),) * len(runs),
+        dispositions=_dispositions(runs),
+        long=sum(len(run.cases) for run in runs if isinstance(run, ConformanceRun)) > MOST_AT_ONCE,
     )
+
+
+def _dispositions(runs: Sequence[Run]) -> tuple[Disposition, ...]:
+    found = {case.disposition for run in runs if isinstance(run, ConformanceRun) for case in run.cases}
+    return tuple(kind for kind in Disposition if kind in found)
 
 
 def _room(runs: Sequence[Run]) -> Room:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from proxyspec.layers.authoring import v1, v2
 from proxyspec.model import Capability, Neighbour
 
-__all__ = ["BOTH", "EHLO", "FORGED", "NEXT_ADDRESS", "NEXT_V1", "NEXT_V2", "SERVES_UNKNOWN", "V1", "V2", "next_of"]
+__all__ = [
+    "BOTH",
+    "EHLO",
+    "FORGED",
+    "NEXT_ADDRESS",
+    "NEXT_V1",
+    "NEXT_V2",
+    "SERVES_UNKNOWN",
+    "TAKES_MAIL",
+    "V1",
+    "V2",
+    "next_of",
+]
 
 V1 = frozenset({1})
 V2 = frozenset({2})
@@ -13,6 +25,8 @@ BOTH = frozenset({1, 2})
 
 #: What cases need that are about lines of UNKNOWN being served.
 SERVES_UNKNOWN = frozenset({Capability.UNKNOWN})
+#: What cases need that send mail, not to be refused for want of a login.
+TAKES_MAIL = frozenset({Capability.ANONYMOUS_MAIL})
 #: A command in the same segment as a header.
 EHLO = b"EHLO x\r\n"
 #: The address of headers that must not be obeyed.

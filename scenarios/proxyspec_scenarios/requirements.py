@@ -370,10 +370,18 @@ _SMTP = (
     Requirement("smtp.header.not-counted", "2", "", IMPLIED, "The header counts as no command, no error and no line"),
     Requirement(
         "smtp.starttls.order",
-        "RFC 3207, 4.2",
+        "2",
         "MUST",
         MUST,
         "The header is in clear before the greeting; behind STARTTLS its address stays",
+        conditions=("starttls",),
+    ),
+    Requirement(
+        "smtp.starttls.forget",
+        "RFC 3207, 4.2",
+        "MUST",
+        MUST,
+        "What the client said in clear, EHLO and a transaction, is forgotten behind STARTTLS",
         conditions=("starttls",),
     ),
     Requirement(

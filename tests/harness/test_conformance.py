@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 
 import pytest
 from rich.console import Console
 
-from proxyspec.conformance import case_record, exit_code_of
-from proxyspec.console import SHOWN, RunConsole, show_bytes
+from proxyspec.conformance import case_record, exit_code_of, preflight
+from proxyspec.console import RunConsole
 from proxyspec.errors import ExitCode
-from proxyspec.model import Event, EventKind, Judgement, Outcome, OutcomeKind, Transcript, Verdict, View
+from proxyspec.model import (
+    Capability,
+    Event,
+    EventKind,
+    Judgement,
+    Login,
+    Outcome,
+    OutcomeKind,
+    Target,
+    Transcript,
+    Verdict,
+    View,
+)
 from proxyspec.scheduler import Judged
 from proxyspec_scenarios import catalogue
 
@@ -72,5 +85,42 @@ def test_what_a_server_says_cannot_steer_the_terminal(terminal: bool) -> None:
     assert "\x1b[2J" not in text
 
 
-def test_long_evidence_is_cut() -> None:
-    assert show_bytes(b"x" * (SHOWN + 5)) == "x" * SHOWN + "… 5 bytes more"
+def test_a_run_that_takes_longer_says_why() -> None:
+    shown = io.StringIO()
+    with RunConsole(Console(file=shown, width=100, color_system=None), 1, 30.0) as listener:
+        listener.remark("busy [bold]with[/] nothing")
+    assert "busy [bold]with[/] nothing" in shown.getvalue()
+
+
+@pytest.mark.parametrize(("password", "served"), [("right", True), ("wrong", False)])
+def test_a_login_that_is_refused_is_said_at_once(password: str, served: bool) -> None:
+    said: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        header = await reader.readexactly(14)
+        await (reader.readexactly(14) if header[0] == 13 else reader.readline())
+        writer.write(b"220 mx\r\n")
+        async for line in reader:
+            said.append(line)
+            right = line == b"AUTH PLAIN AG1lAHJpZ2h0\r\n"
+            writer.write(b"535 no such user\r\n" if line.startswith(b"AUTH") and not right else b"250 ok\r\n")
+            if line == b"QUIT\r\n":
+                break
+        writer.close()
+
+    async def look() -> str | None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            closed = frozenset({Capability.ANONYMOUS_MAIL})
+            target = Target(host="127.0.0.1", port=port, lacks=closed, login=Login("me", password))
+            return (await preflight(target)).unjudgeable
+
+    plight = asyncio.run(look())
+    assert sum(line.startswith(b"AUTH PLAIN ") for line in said) == 2
+    if served:
+        assert plight is None
+    else:
+        assert plight is not None
+        assert "the login of 'me'" in plight
+        assert "535 b'no such user'" in plight
+        assert password not in plight

@@ -15,6 +15,7 @@ from proxyspec.model import (
     HalfClose,
     Level,
     Pause,
+    Reset,
     Send,
     Step,
     Target,
@@ -191,3 +192,25 @@ def test_checks_and_connections_do_not_mix() -> None:
 
     with pytest.raises(TypeError, match="test/case"):
         run_virtually(watch(case(Send(b"x")), watcher))
+
+
+def test_an_interruption_while_the_reader_is_stopped_is_not_lost() -> None:
+    driving: asyncio.Task[Transcript]
+
+    class Interrupting(ScriptedWire):
+        async def receive(self) -> bytes:
+            try:
+                return await super().receive()
+            except asyncio.CancelledError:
+                driving.cancel()
+                raise
+
+    async def main() -> None:
+        nonlocal driving
+        wire = Interrupting(smtp_server(takes_line))
+        driving = asyncio.create_task(drive(case(Send(b"PROXY "), Pause(0.1), Reset()), TARGET, ROAD, wire))
+        with pytest.raises(asyncio.CancelledError):
+            await driving
+        assert wire.closed
+
+    run_virtually(main())

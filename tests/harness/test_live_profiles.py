@@ -137,6 +137,15 @@ def test_a_server_that_spins_is_told_by_its_processes(tmp_path: Path) -> None:
         assert "of processor time in 1.00 s with nothing to do" in case.reason
 
 
+def test_no_other_case_is_blamed_for_a_server_that_spins(tmp_path: Path) -> None:
+    guilty = {"aftermath/half-close/v1-20"}
+    others = {f"aftermath/{name}" for name in ("reset/v1-20", "malformed/v1-nul", "waiting/silent")}
+    with reference(tmp_path, "--defect", "fin-spins") as profile:
+        judged = run(tmp_path, profile, *guilty, *others, "general/half-close/partial")
+    assert {name for name in guilty | others if judged[name].verdict == "FAIL"} == guilty
+    assert {judged[name].verdict for name in others} == {"PASS"}
+
+
 def test_an_idle_server_is_seen_to_be_idle(tmp_path: Path) -> None:
     with reference(tmp_path) as profile:
         judged = run(tmp_path, profile, "aftermath")

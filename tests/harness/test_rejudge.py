@@ -9,7 +9,7 @@ import pytest
 
 from proxyspec.baseline import Expectations
 from proxyspec.casebook import Chapter, catalogue_of
-from proxyspec.conformance import case_record, environment, target_record
+from proxyspec.conformance import case_record, target_record
 from proxyspec.errors import ExitCode
 from proxyspec.layers.authoring import v1
 from proxyspec.model import (
@@ -27,6 +27,7 @@ from proxyspec.model import (
 )
 from proxyspec.records import CaseRecord, ConformanceRun, InvalidRun
 from proxyspec.rejudge import rejudge
+from proxyspec.runhead import environment
 from proxyspec.scheduler import Judged
 from proxyspec.transcripts import transcript_of
 

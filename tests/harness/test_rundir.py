@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,60 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in out.path.iterdir()] == ["taken"]
 
 
-def test_a_full_disk_is_an_error_of_one_line(tmp_path: Path) -> None:
-    (tmp_path / "events.ndjson").symlink_to("/dev/full")
-    with RunDirectory(tmp_path, "x") as out, pytest.raises(HarnessError, match=r"events\.ndjson.*No space left"):
-        out.event("one", {})
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def full(path: Path) -> Path:
+    """A run directory on a disk that takes nothing more: neither events nor the record."""
+    path.mkdir()
+    (path / "events.ndjson").symlink_to("/dev/full")
+    (path / "run.json").mkdir()
+    return path
+
+
+def crowded(run: Path, end: BaseException | None = None) -> None:
+    """A run whose directory takes nothing, and which `end` may end."""
+    with RunDirectory(run, "x") as out:
+        out.event("one", {"a": 1})
+        out.event("two", {"a": 2})
+        out.write("run.json", "{}")
+        if end is not None:
+            raise end
+
+
+def test_a_full_disk_ends_no_run_and_loses_nothing(tmp_path: Path, temporary: Path) -> None:
+    with pytest.raises(HarnessError, match=r"run cannot be written: No space left") as caught:
+        crowded(full(tmp_path / "run"))
+    (spare,) = temporary.iterdir()
+    assert str(spare) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (spare / "run.json").read_text() == "{}"
+    assert [json.loads(line)["a"] for line in (spare / "events.ndjson").read_text().splitlines()] == [1, 2]
+
+
+def test_what_ended_a_run_on_a_full_disk_is_still_said(tmp_path: Path, temporary: Path) -> None:
+    run = full(tmp_path / "run")
+    with pytest.raises(HarnessError, match=r"^HAProxy died; and .*run cannot be written"):
+        crowded(run, HarnessError("HAProxy died"))
+    with pytest.raises(KeyboardInterrupt):
+        crowded(run, KeyboardInterrupt())
+    assert len(list(temporary.iterdir())) == 2
+
+
+def test_where_the_temporary_directory_is_gone_too_the_run_ends(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary / "gone"))
+    with RunDirectory(full(tmp_path / "run"), "x") as out:
+        with pytest.raises(HarnessError, match=r"run cannot be written: No space left on device; make room"):
+            out.event("one", {})
+        with pytest.raises(HarnessError, match=r"run cannot be written"):
+            out.write("run.json", "{}")
 
 
 @pytest.mark.parametrize(

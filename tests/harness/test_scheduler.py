@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from proxyspec.casebook import REFUSED, Chapter, catalogue_of, proxied
-from proxyspec.model import Source, Target, Verdict, Via, View
+from proxyspec.driver import Aids
+from proxyspec.model import EventKind, HalfClose, Neighbour, Send, Source, Target, Verdict, Via, View
 from proxyspec.oracle import ehlo_oracle
+from proxyspec.processor import Spent
 from proxyspec.scheduler import Judged, Plan, Roads, run_cases
 from proxyspec.wire import Road, Wire
 
@@ -165,3 +167,100 @@ def test_the_oracle_reads_the_peer_of_the_road() -> None:
     transcript = judged["c/local"].transcript
     assert transcript is not None
     assert transcript.peer == View("192.0.2.1")
+
+
+class Spinner:
+    """Servers whose processes are busy from the moment `guilty` bytes have come until `lasts` seconds later."""
+
+    def __init__(self, guilty: bytes, lasts: float) -> None:
+        self._guilty = guilty
+        self._lasts = lasts
+        self._spells: list[tuple[float, float]] = []
+
+    def __call__(self, road: Road) -> Wire:
+        wire = ScriptedWire(smtp_server(takes_good))
+        plain = wire.half_close
+
+        def half_close() -> None:
+            if wire.sent == self._guilty:
+                now = asyncio.get_running_loop().time()
+                self._spells.append((now, now + self._lasts))
+            plain()
+
+        wire.half_close = half_close  # type: ignore[method-assign]
+        return wire
+
+    def processor(self) -> dict[int, Spent]:
+        """One thread, which has run as long as at least one spell has lasted so far."""
+        now, used, until = asyncio.get_running_loop().time(), 0.0, 0.0
+        for begin, end in sorted(self._spells):
+            begin, end = max(begin, until), min(end, now)
+            used += max(0.0, end - begin)
+            until = max(until, end)
+        return {1: Spent(used, 0.0)}
+
+
+def watchful(*guilty: bytes, waiting: tuple[bytes, ...] = ()) -> Chapter:
+    chapter = Chapter("c", section="2", control="c/good")
+    chapter.accepts("good", GOOD, "t")
+    chapter.rejects("waits", b"PROXY", "t", waits=True)
+    for number, data in enumerate(waiting):
+        chapter.rejects(f"waits-{number}", (Send(data), HalfClose()), "t", waits=True)
+    for number in range(10):
+        chapter.accepts(f"innocent-{number}", GOOD, "t", then=Neighbour(GOOD, "192.0.2.1"))
+    for number, data in enumerate(guilty):
+        chapter.rejects(f"guilty-{number}", (Send(data), HalfClose()), "t", then=Neighbour(GOOD, "192.0.2.1"))
+    return chapter
+
+
+def spinning(chapter: Chapter, net: Spinner) -> tuple[dict[str, Verdict], dict[str, Judged], float, list[str]]:
+    remarks: list[str] = []
+    judged, took = run(plan(chapter, connect=net, aids=Aids(processor=net.processor), remark=remarks.append))
+    return {name: one.judgement.verdict for name, one in judged.items()}, judged, took, remarks
+
+
+def test_a_target_that_idles_costs_no_time() -> None:
+    verdicts, _, took, remarks = spinning(watchful(b"half"), Spinner(b"never", 5.0))
+    assert set(verdicts.values()) == {Verdict.PASS}
+    assert took < 1.1 * TARGET.header_timeout
+    assert remarks == []
+
+
+def test_only_the_case_that_makes_a_target_spin_is_blamed() -> None:
+    verdicts, judged, _, remarks = spinning(watchful(b"half"), Spinner(b"half", 5.0))
+    assert {name for name, verdict in verdicts.items() if verdict is not Verdict.PASS} == {"c/guilty-0"}
+    assert verdicts["c/guilty-0"] is Verdict.FAIL
+    assert "of processor time" in judged["c/guilty-0"].judgement.reason
+    assert "11 cases that watch them run again, one by one" in remarks[0]
+
+
+@pytest.mark.parametrize("lasts", [5.0, 25.0, 40.0])
+def test_what_a_waiting_case_began_is_nobody_elses_fault(lasts: float) -> None:
+    verdicts, _, _, _ = spinning(watchful(waiting=(b"spin",)), Spinner(b"spin", lasts))
+    assert set(verdicts.values()) == {Verdict.PASS}
+
+
+def test_a_target_that_spins_for_good_is_one_finding() -> None:
+    verdicts, judged, _, _ = spinning(watchful(waiting=(b"spin",)), Spinner(b"spin", 1e6))
+    untold = {name for name, verdict in verdicts.items() if verdict is Verdict.UNTESTABLE}
+    assert untold == {name for name in verdicts if "innocent" in name}
+    assert Verdict.FAIL not in verdicts.values()
+    assert all("busy before the cases that watch them ran alone" in judged[name].judgement.reason for name in untold)
+
+
+def test_a_case_after_which_the_target_never_idles_is_named_to_the_others() -> None:
+    net = Spinner(b"half", 25.0)
+    chapter = watchful(*[b"half"] * 5)
+    verdicts, judged, took, _ = spinning(chapter, net)
+    assert [name for name, verdict in verdicts.items() if verdict is Verdict.FAIL] == [
+        "c/guilty-0",
+        "c/guilty-1",
+        "c/guilty-2",
+    ]
+    for name in ("c/guilty-3", "c/guilty-4"):
+        assert verdicts[name] is Verdict.UNTESTABLE
+        assert "kept busy by c/guilty-0, c/guilty-1, c/guilty-2: start the target anew" in judged[name].judgement.reason
+        transcript = judged[name].transcript
+        assert transcript is not None
+        assert transcript.first(EventKind.PROCESSOR) is not None
+    assert took < 6 * TARGET.header_timeout, "what is bounded: three deadlines beside those of the wave"

@@ -18,10 +18,12 @@ from proxyspec.model import (
     Capability,
     Case,
     Crowd,
+    Ending,
     Event,
     EventKind,
     Judgement,
     Level,
+    Login,
     Neighbour,
     OutcomeKind,
     Reset,
@@ -35,6 +37,7 @@ from proxyspec.model import (
     View,
 )
 from proxyspec.oracle import ehlo_oracle
+from proxyspec.processor import Spent
 from proxyspec.scheduler import Judged, Plan, Roads, run_cases
 from proxyspec.tls import TlsClient
 from proxyspec.wire import Road, Wire
@@ -201,7 +204,7 @@ def test_awaiting_ends_the_header_phase() -> None:
 def test_processes_that_spin_are_told(busy: float, wanted: Verdict) -> None:
     async def main() -> Transcript:
         loop = asyncio.get_running_loop()
-        aids = Aids(another=Net(), processor=lambda: loop.time() * busy)
+        aids = Aids(another=Net(), processor=lambda: {1: Spent(loop.time() * busy, 0.0)})
         return await drive(case(Send(HEADER), then=NEXT), TARGET, ROAD, ScriptedWire(healthy()), aids)
 
     transcript = run_virtually(main())
@@ -210,6 +213,33 @@ def test_processes_that_spin_are_told(busy: float, wanted: Verdict) -> None:
     assert transcript.first(EventKind.PROCESSOR) is not None
     if wanted is Verdict.FAIL:
         assert "0.98 s of processor time in 1.00 s" in judged.reason
+
+
+@pytest.mark.parametrize(
+    ("ran", "waited", "wanted", "lasts"),
+    [
+        (0.02, 0.80, Verdict.PASS, 3.2),
+        (0.11, 0.89, Verdict.FAIL, 5.2),
+        (0.02, 0.98, Verdict.UNTESTABLE, 10.2),
+    ],
+)
+def test_a_busy_machine_makes_nobody_spin(ran: float, waited: float, wanted: Verdict, lasts: float) -> None:
+    """Seconds a second: what idles waits for its few turns, what spins gets its share, and they are watched longer."""
+
+    async def main() -> tuple[Transcript, float]:
+        loop = asyncio.get_running_loop()
+        aids = Aids(another=Net(), processor=lambda: {1: Spent(loop.time() * ran, loop.time() * waited)})
+        began = loop.time()
+        return await drive(case(Send(HEADER), then=NEXT), TARGET, ROAD, ScriptedWire(healthy()), aids), (
+            loop.time() - began
+        )
+
+    transcript, took = run_virtually(main())
+    judged = verdict(case(Send(HEADER), then=NEXT), transcript)
+    assert judged.verdict is wanted, judged.reason
+    assert took == pytest.approx(lasts, abs=0.3)
+    if wanted is Verdict.UNTESTABLE:
+        assert "too busy" in judged.reason
 
 
 def test_processes_that_have_gone_are_not_watched() -> None:
@@ -364,7 +394,6 @@ def test_processes_are_watched_when_the_busy_cases_are_done() -> None:
     order: list[str] = []
 
     async def main() -> None:
-        loop = asyncio.get_running_loop()
         catalogue = catalogue_of([chapter])
         plan = Plan(
             catalogue,
@@ -373,7 +402,7 @@ def test_processes_are_watched_when_the_busy_cases_are_done() -> None:
             Roads({Source.TRUSTED: ROAD}, {}),
             ehlo_oracle,
             connect=Net(),
-            aids=Aids(processor=lambda: loop.time() * 0.0),
+            aids=Aids(processor=lambda: {1: Spent(0.0, 0.0)}),
         )
         await run_cases(plan, lambda judged: order.append(judged.case.id))
 
@@ -404,8 +433,15 @@ def session(*told: bytes, end: EventKind = EventKind.SERVER_FIN, trace: bytes = 
         Event(0.0, EventKind.CONNECTED),
         Event(0.0, EventKind.SENT, HEADER),
         Event(0.0, EventKind.STEPS_DONE),
-        Event(0.1, EventKind.RECEIVED, b"220 mx\r\n250 mx Hello [192.0.2.1]\r\n" + b"".join(told)),
-        Event(0.2, EventKind.RECEIVED, b"250 mx Hello [192.0.2.1]\r\n221 bye\r\n"),
+        Event(0.1, EventKind.RECEIVED, b"220 mx\r\n"),
+        Event(0.1, EventKind.SENT, b"EHLO first\r\n"),
+        Event(0.1, EventKind.RECEIVED, b"250 mx Hello [192.0.2.1]\r\n"),
+        Event(0.1, EventKind.SENT, b"NOOP\r\n"),
+        Event(0.1, EventKind.RECEIVED, b"".join(told)),
+        Event(0.2, EventKind.SENT, b"EHLO second\r\n"),
+        Event(0.2, EventKind.RECEIVED, b"250 mx Hello [192.0.2.1]\r\n"),
+        Event(0.2, EventKind.SENT, b"QUIT\r\n"),
+        Event(0.2, EventKind.RECEIVED, b"221 bye\r\n"),
         Event(0.3, end),
     ]
     if trace:
@@ -453,3 +489,119 @@ def test_a_session_the_target_ends_with_a_refusal_was_refused() -> None:
     assert (ended.verdict, str(ended.outcome)) == (Verdict.PASS, "rejected-reply 421")
     stayed = (*rows[:4], Event(0.2, EventKind.SENT, b"QUIT\r\n"), Event(0.3, EventKind.SERVER_FIN))
     assert verdict(one, Transcript("c/case", stayed, CLIENT, CLIENT)).verdict is Verdict.FAIL
+
+
+GREETED = (Event(0.0, EventKind.CONNECTED), Event(0.0, EventKind.SENT, HEADER), Event(0.0, EventKind.STEPS_DONE))
+
+
+def exchange(*said: bytes, end: EventKind = EventKind.SERVER_FIN) -> Transcript:
+    """Write a transcript as it is read: `> ` is sent, anything else received."""
+    rows = [
+        Event(0.1, EventKind.SENT, line[2:] + b"\r\n")
+        if line.startswith(b"> ")
+        else Event(0.1, EventKind.RECEIVED, line + b"\r\n")
+        for line in said
+    ]
+    return Transcript("c/case", (*GREETED, *rows, Event(0.2, end)), CLIENT, CLIENT)
+
+
+HELLO = b"250 mx Hello [192.0.2.1]"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (b"220 mx", b"421 closing", b"> EHLO first"),
+        (b"220 mx", b"> EHLO first", b"421 closing"),
+        (b"220 mx", b"> EHLO first", b"421 closing", HELLO),
+        (b"220 mx", b"421 closing", b"> EHLO first", HELLO),
+        (b"220 mx", b"> EHLO first", HELLO, b"421 closing"),
+        (b"220 mx", b"> EHLO first", HELLO, b"> EHLO second", b"421 closing", HELLO),
+    ],
+)
+def test_a_command_that_crosses_a_421_changes_no_verdict(said: tuple[bytes, ...]) -> None:
+    transcript = exchange(*said)
+    refused = case(Send(HEADER), accept=REFUSED, source=Source.UNTRUSTED)
+    assert (verdict(refused, transcript).verdict, str(verdict(refused, transcript).outcome)) == (
+        Verdict.PASS,
+        "rejected-reply 421",
+    )
+    assert verdict(case(Send(HEADER)), transcript).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (b"220 mx", b"> EHLO first", b"421 closing", HELLO, b"> EHLO second", HELLO, b"> QUIT", b"221 bye"),
+        (b"220 mx", b"421 closing", b"> EHLO first", HELLO, b"> EHLO second", HELLO, b"> QUIT", b"221 bye"),
+        (b"220 mx", b"> EHLO first", HELLO, b"421 closing", b"> EHLO second", HELLO, b"> QUIT", b"221 bye"),
+        (b"220 mx", b"> EHLO first", HELLO, b"> EHLO second", b"421 closing", b"> MAIL", b"250 ok", b"> QUIT"),
+    ],
+)
+def test_a_target_that_serves_on_behind_421_is_told_whenever_it_said_it(said: tuple[bytes, ...]) -> None:
+    transcript = exchange(*said)
+    for one in (case(Send(HEADER)), case(Send(HEADER), accept=REFUSED, source=Source.UNTRUSTED)):
+        assert verdict(one, transcript).verdict is Verdict.FAIL
+    assert "says 421 and goes on" in verdict(case(Send(HEADER), expected_errors=9), transcript).reason
+
+
+def test_a_target_that_has_said_421_gets_the_time_to_end_the_connection() -> None:
+    """It ends half a second behind its 421, and answers until then whatever comes."""
+
+    def closing() -> Script:
+        plain, armed = smtp_server(takes_line), False
+
+        def script(received: bytes, half: bool) -> Iterable[tuple[float, Said]]:
+            nonlocal armed
+            yield from plain(received, half)
+            if takes_line(received) and not armed:
+                armed = True
+                yield 0, b"421 closing\r\n"
+                yield 0.5, FIN
+
+        return script
+
+    one = case(Send(HEADER), Await(), accept=REFUSED, source=Source.UNTRUSTED, commands=(b"NOOP\r\n",))
+    transcript = seen(one, Net(), own=closing())
+    assert transcript.ending is Ending.FIN
+    assert b"421 closing" in transcript.received
+    assert transcript.sent == HEADER, "nothing is said to one that is about to go"
+    assert verdict(one, transcript).verdict is Verdict.PASS
+
+
+def guarded(received: bytes, half: bool) -> Iterable[tuple[float, Said]]:
+    """A server that takes mail from one user only, and forgets the session behind STARTTLS."""
+    last = received.splitlines()[-1] if received else b""
+    if last == HEADER.rstrip():
+        return [(0, b"220 mx\r\n")]
+    if last.startswith(b"EHLO"):
+        return [(0, b"250 mx Hello [192.0.2.1]\r\n")]
+    if last == b"AUTH PLAIN AG1lAGh1c2g=":
+        return [(0, b"235 welcome\r\n")]
+    if last.startswith(b"MAIL") and b"AUTH" not in received:
+        return [(0, b"530 log in first\r\n")]
+    return [(0, b"221 bye\r\n"), (0, FIN)] if last == b"QUIT" else [(0, b"250 ok\r\n")]
+
+
+def test_mail_that_needs_a_login_gets_it_and_nobody_sees_the_password() -> None:
+    mail = (b"MAIL FROM:<probe@probe.test>\r\n", b"RSET\r\n")
+    one = case(Send(HEADER), commands=mail, needs=frozenset({Capability.ANONYMOUS_MAIL}))
+    closed = replace(TARGET, lacks=frozenset({Capability.ANONYMOUS_MAIL}))
+    wire = ScriptedWire(guarded)
+    transcript = run_virtually(drive(one, replace(closed, login=Login("me", "hush")), ROAD, wire, Aids(another=Net())))
+    assert verdict(one, transcript).verdict is Verdict.PASS
+    assert wire.sent.count(b"AUTH PLAIN AG1lAGh1c2g=\r\n") == 1
+    assert wire.sent.index(b"AUTH") < wire.sent.index(b"MAIL")
+    assert b"AUTH PLAIN (me)\r\n" in transcript.sent
+    assert b"AG1lAGh1c2g" not in transcript.sent
+    plain = run_virtually(drive(one, closed, ROAD, ScriptedWire(guarded), Aids(another=Net())))
+    assert b"AUTH" not in plain.sent
+    assert verdict(one, plain).verdict is Verdict.FAIL
+
+
+def test_mail_that_needs_a_login_nobody_has_is_skipped_with_that_reason() -> None:
+    chapter = Chapter("c", section="2", needs=[Capability.ANONYMOUS_MAIL])
+    chapter.accepts("case", HEADER, "t")
+    judged = wave(chapter, replace(TARGET, lacks=frozenset({Capability.ANONYMOUS_MAIL})))["c/case"].judgement
+    assert judged.verdict is Verdict.SKIP
+    assert "takes mail only after a login" in judged.reason

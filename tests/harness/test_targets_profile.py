@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxyspec.errors import UsageError
-from proxyspec.model import Capability
+from proxyspec.model import ASSUMED, Capability, Login
 from proxyspec.targets import capabilities_of, flags_of, load_target, make_target
 
 WHOLE = """
@@ -97,6 +97,7 @@ def test_flags_describe_a_target_again(tmp_path: Path) -> None:
         ("[target]\nurl = 'smtp://127.0.0.1:25'\ntls_port = 0", "--tls-port 0 is out of range"),
         ("[target]\nurl = 'smtp://127.0.0.1:25'\npid = 99999999", "--pid 99999999 is no process"),
         ("[target]\nurl = 'smtp://127.0.0.1:25'\ncapabilities = ['ssl']", "'ssl' is unknown: one of crc32c"),
+        ("[target]\nurl = 'smtp://127.0.0.1:25'\nuser = 'me'", "user and password go together"),
         ("[target", "no TOML file"),
         ("\x00", "no TOML file"),
     ],
@@ -132,7 +133,7 @@ def test_capabilities() -> None:
 def test_what_a_target_lacks() -> None:
     plain = make_target("127.0.0.1:25")
     every = frozenset(Capability)
-    assert plain.missing(every) == every - {Capability.CRC32C, Capability.OWN_TLS, Capability.UNKNOWN}
+    assert plain.missing(every) == every - ASSUMED
     assert make_target("127.0.0.1:25", capabilities=["no-crc32c"], tls_port=1).missing(every) == {
         Capability.STARTTLS,
         Capability.CRC32C,
@@ -146,3 +147,15 @@ def test_a_lookalike_goes_with_the_unlisted() -> None:
     assert make_target("127.0.0.1:25", untrusted_source="none").lookalike_source is None
     assert make_target("127.0.0.1:25", trusted_source="127.0.0.5").lookalike_source is None
     assert make_target("[::1]:25").lookalike_source is None
+
+
+def test_a_login_declares_that_mail_needs_one_and_makes_up_for_it(tmp_path: Path) -> None:
+    text = '[target]\nurl = "smtp://127.0.0.1:25"\n'
+    target = load_target(profile(tmp_path, f'{text}user = "me"\npassword = "hush"\n'))
+    assert target.logs_in == Login("me", "hush")
+    assert target.lacks == {Capability.ANONYMOUS_MAIL}
+    assert target.missing(ASSUMED) == frozenset()
+    assert "hush" not in repr(target) + flags_of(target)
+    without = load_target(profile(tmp_path, f'{text}capabilities = ["no-anonymous-mail"]\n'))
+    assert without.missing(ASSUMED) == {Capability.ANONYMOUS_MAIL}
+    assert without.logs_in is None

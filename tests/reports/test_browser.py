@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from proxyspec.records import Run
 from proxyspec_reports import Attachment, render_html, view
 
 from .samples import annotate, clean_run, load_run, mixed_run
+from .test_baseline import measured
 
 pytestmark = pytest.mark.tools
 
@@ -86,6 +88,11 @@ def seen(page: webdriver.Chrome, selector: str) -> list[WebElement]:
     return [node for node in page.find_elements(By.CSS_SELECTOR, selector) if node.is_displayed()]
 
 
+def scrolled_to(page: webdriver.Chrome, node: WebElement) -> WebElement:
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", node)
+    return node
+
+
 def pressed(page: webdriver.Chrome, words: str) -> WebElement:
     button = next(node for node in page.find_elements(By.CSS_SELECTOR, ".tools button") if node.text == words)
     button.click()
@@ -106,6 +113,17 @@ def test_a_verdict_chosen_leaves_its_cases_and_stays_in_the_address(page: webdri
     assert hash_of(page) == "#?v=fail"
     pressed(page, "FAIL")
     assert len(seen(page, "#run-1 .cases tbody tr:not(.group)")) == before
+
+
+def test_what_a_baseline_knows_is_set_apart(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    measured_page = tmp_path / "measured.html"
+    measured_page.write_text(render_html(view([measured()])), "utf-8")
+    browser.get(measured_page.as_uri())
+    for word, names in (("KNOWN", ["v1/x/known-1", "v1/x/known-2"]), ("NEW", ["v1/x/new"]), ("FIXED", ["v1/x/fixed"])):
+        pressed(browser, word)
+        rows = seen(browser, ".cases tbody tr:not(.group)")
+        assert [row.find_element(By.TAG_NAME, "th").text for row in rows] == names
+        pressed(browser, word)
 
 
 def test_search_narrows_and_says_how_many(page: webdriver.Chrome) -> None:
@@ -133,7 +151,9 @@ def test_a_link_to_a_quiet_case_opens_what_hides_it(browser: webdriver.Chrome, a
     target = browser.find_element(By.CSS_SELECTOR, ".quiet .case [id]").get_attribute("id")
     browser.get("about:blank")
     browser.get(f"{address}#{target}")
-    assert browser.find_element(By.ID, str(target)).is_displayed()
+    case = browser.find_element(By.ID, str(target))
+    assert case.is_displayed()
+    WebDriverWait(browser, 60).until(lambda _: case.find_elements(By.CSS_SELECTOR, ".copy"))
 
 
 def test_the_keyboard_walks_from_problem_to_problem(page: webdriver.Chrome) -> None:
@@ -151,18 +171,40 @@ def test_the_keyboard_walks_from_problem_to_problem(page: webdriver.Chrome) -> N
     assert page.find_element(By.CSS_SELECTOR, ".tools input").get_attribute("value") == "np", "typing is typing"
 
 
+def test_what_is_far_down_is_laid_out_when_a_link_or_a_search_leads_there(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    targets = [mixed_run().target.model_copy(update={"url": f"smtp://127.0.0.1:{2525 + n}"}) for n in range(6)]
+    long = tmp_path / "long.html"
+    report = view([mixed_run().model_copy(update={"target": at}) for at in targets])
+    long.write_text(render_html(replace(report, long=True)), "utf-8")
+    browser.get(long.as_uri())
+    laid_out = "return document.getElementById(arguments[0]).checkVisibility({contentVisibilityAuto: true})"
+    top_of = "return document.getElementById(arguments[0]).getBoundingClientRect().top"
+    assert browser.execute_script(laid_out, "run-5-title") is False
+    assert browser.execute_script("return window.find('Conformance 6') && String(getSelection())") == "Conformance 6"
+    height = browser.execute_script("return innerHeight")
+    for number in (6, 2, 5):
+        place = f"run-{number}-case-9"
+        browser.get("about:blank")
+        browser.get(f"{long.as_uri()}#{place}")
+        assert 0 <= browser.execute_script(top_of, place) < height / 2
+        assert browser.execute_script(laid_out, place) is True
+
+
 def test_a_command_can_be_copied_and_a_plot_enlarged(page: webdriver.Chrome) -> None:
+    assert page.find_elements(By.CSS_SELECTOR, "details:not([open]) .copy") == []
     button = seen(page, ".copy")[0]
-    button.click()
+    scrolled_to(page, button).click()
     WebDriverWait(page, 60).until(lambda _: button.text == "Copied")
     larger = seen(page, ".enlarge")[0]
     width = page.find_element(By.CSS_SELECTOR, "figure svg").rect["width"]
-    larger.click()
+    scrolled_to(page, larger).click()
     dialog = page.find_element(By.TAG_NAME, "dialog")
     assert dialog.is_displayed()
     assert dialog.find_element(By.CSS_SELECTOR, "figure svg").rect["width"] > width
     dialog.send_keys(Keys.ESCAPE)
-    assert page.find_elements(By.TAG_NAME, "dialog") == []
+    WebDriverWait(page, 60).until_not(lambda _: page.find_elements(By.TAG_NAME, "dialog"))
 
 
 def test_nothing_is_requested_and_nothing_of_the_server_runs(page: webdriver.Chrome, address: str) -> None:

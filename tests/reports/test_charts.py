@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyspec_reports.charts import svg
+from proxyspec_reports.charts import labels, svg
 from proxyspec_reports.load import Line, Plot
 
 
@@ -38,7 +38,8 @@ def test_nothing_measured_is_nothing_drawn() -> None:
 
 
 def test_the_drawing_has_a_name_and_no_fixed_line_colour() -> None:
-    drawing = svg(plot(Line("p95", ((0.0, 1.0), (1.0, 2.0))), Line("p50", ((0.0, 1.0), (1.0, 1.0)))), "run-1-plot-2")
+    both = plot(Line("p95", ((0.0, 1.0), (1.0, 2.0))), Line("p50", ((0.0, 1.0), (1.0, 1.0))))
+    drawing = svg(both, "run-1-plot-2")
     assert drawing is not None
     root = ET.fromstring(drawing)
     title = root.find("title")
@@ -46,7 +47,14 @@ def test_the_drawing_has_a_name_and_no_fixed_line_colour() -> None:
     assert title.text == "Session time (ms) over time: p95, p50"
     assert root.attrib["aria-labelledby"] == title.attrib["id"] == "run-1-plot-2-title"
     assert [path.attrib["stroke"] for path in root.iter("path")] == ["var(--line-1)", "var(--line-2)"]
-    assert "p50 (dashed)" in drawing
+    assert labels(both) == ("p95", "p50 (dashed)")
+    assert not [text.text for text in root.iter("text") if text.text and "p50" in text.text], "the page says it"
+
+
+def test_only_lines_that_are_drawn_are_named_and_one_alone_needs_no_name() -> None:
+    empty, one, other = Line("a", ((0.0, None),)), Line("b", ((0.0, 1.0),)), Line("c", ((0.0, 2.0),))
+    assert labels(plot(empty, one, other)) == ("b", "c (dashed)")
+    assert labels(plot(empty, one)) == ()
 
 
 def test_a_name_cannot_break_out() -> None:

@@ -105,6 +105,16 @@ def test_load_runs_of_one_profile_are_compared_by_road_with_ranges() -> None:
     assert loaded.ratio == 0.8
 
 
+def test_load_runs_of_servers_with_names_are_compared_wherever_each_listened() -> None:
+    def made(name: str, port: int) -> LoadRun:
+        run = load_run(url=f"smtp://127.0.0.1:{port}")
+        return run.model_copy(update={"target": run.target.model_copy(update={"name": name})})
+
+    (found,) = load_comparisons([made("one 1.0", 1001), made("two 2.0", 1002), made("one 1.0", 1003)])
+    assert [road.partition(", ")[2].partition(", ")[0] for road in found.roads] == ["one 1.0", "two 2.0"]
+    assert found.runs == (2, 1)
+
+
 def test_one_load_run_is_compared_with_nothing() -> None:
     assert load_comparisons([load_run()]) == ()
 
@@ -125,6 +135,9 @@ def test_a_thousand_cases_on_twenty_servers_stay_below_ten_megabytes() -> None:
         else case(f"v1/chapter-{n // 40}/case-{n}")
         for n in range(1000)
     ]
-    page = render_html(view([run(number, *cases) for number in range(20)]))
+    report = view([run(number, *cases) for number in range(20)])
+    page = render_html(report)
+    assert report.long
+    assert '<main id="content" class="long">' in page
     assert 1_000_000 < len(page.encode()) < 10_000_000
     assert page.count('class="case case-fail"') >= 400, "still with evidence"

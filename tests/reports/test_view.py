@@ -28,7 +28,8 @@ def one(record: CaseRecord, *others: CaseRecord) -> CaseView:
 
 
 def test_no_run_gives_no_answer_and_no_section() -> None:
-    assert view([]) == ReportView((), None, (), (), (), ())
+    assert view([]) == ReportView((), None, (), (), (), (), (), long=False)
+    assert not view([mixed_run()]).long
 
 
 def test_problems_come_in_order_of_urgency_with_all_their_cases() -> None:

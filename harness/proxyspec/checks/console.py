@@ -2,71 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from proxyspec.display import STYLES, UnderWay, badge, plain_table, print_lines, tally
 from proxyspec.model import Verdict
+from proxyspec.printable import printable
 from proxyspec.records.checks import CheckRecord
 
 if TYPE_CHECKING:
     from proxyspec_haproxy import Choice
 
-__all__ = ["ChecksConsole", "cell_text", "print_checks", "tally"]
+__all__ = ["ChecksConsole", "cell_text", "print_checks"]
 
-_STYLES = {
-    Verdict.FAIL: "bold red",
-    Verdict.ERROR: "bold red",
-    Verdict.UNTESTABLE: "magenta",
-    Verdict.INFO: "cyan",
-}
+#: What deviates; coloured in the table as INFO is, and explained below it.
+_DEVIANT = frozenset({Verdict.FAIL, Verdict.UNTESTABLE, Verdict.ERROR})
 
 #: A table wider than this is nobody's.
 _WIDEST = 2000
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def tally(rows: Sequence[CheckRecord]) -> str:
-    """Count the verdicts in words."""
-    counts = Counter(row.verdict for row in rows)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]) or "nothing judged"
-
-
-class ChecksConsole:
+class ChecksConsole(UnderWay):
     """Tells which HAProxies are watched and which are done; use it as a context manager around the run."""
 
     def __init__(self, console: Console, total: int) -> None:
-        self._console = console
+        super().__init__(console, "starting the servers", None)
         self._total = total
         self._done = 0
         self._watched: list[str] = []
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-        self._task = self._progress.add_task("starting the servers")
-
-    def __enter__(self) -> ChecksConsole:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def began(self, choice: Choice) -> None:
         """Say which HAProxies are watched now."""
@@ -81,12 +48,12 @@ class ChecksConsole:
         self._done += 1
         self._watched.remove(choice.engine.describe())
         self._show()
-        line = f"{choice.engine.describe()}: {tally(rows)}"
+        line = f"{choice.engine.describe()}: {tally(row.verdict for row in rows)}"
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _show(self) -> None:
         watched = " and ".join(self._watched) or "nothing"
-        self._progress.update(self._task, description=f"{self._done} of {self._total} done, watching {escape(watched)}")
+        self._update(f"{self._done} of {self._total} done, watching {escape(watched)}")
 
 
 def cell_text(row: CheckRecord, *, between: str = " ") -> str:
@@ -96,13 +63,13 @@ def cell_text(row: CheckRecord, *, between: str = " ") -> str:
     figures = "" if row.seconds is None else f"{row.seconds:.1f}s"
     if row.per_hundred is not None:
         figures = f"{figures} {row.per_hundred:.0f}R"
-    told = _printable(f"{'UP' if row.up else 'DOWN'} {row.result}")
+    told = printable(f"{'UP' if row.up else 'DOWN'} {row.result}")
     return f"{told}{between}{figures}".strip()
 
 
 def _table(rows: Sequence[CheckRecord], between: str) -> Table:
     columns = list(dict.fromkeys(row.haproxy for row in rows))
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for heading in ("check", "PROXY", *(column.removeprefix("HAProxy ") for column in columns)):
         table.add_column(heading, no_wrap=True)
     by_place = {(row.check, row.proxy, row.haproxy): row for row in rows}
@@ -116,10 +83,10 @@ def _cell(row: CheckRecord | None, between: str) -> str:
     if row is None:
         return "·"
     text = escape(cell_text(row, between=between))
-    if row.verdict not in _STYLES:
+    if row.verdict is not Verdict.INFO and row.verdict not in _DEVIANT:
         return text
     word = "" if row.verdict is Verdict.INFO or row.up is None else f" {row.verdict}"
-    return f"[{_STYLES[row.verdict]}]{text}{word}[/]"
+    return f"[{STYLES[row.verdict]}]{text}{word}[/]"
 
 
 def print_checks(console: Console, rows: Sequence[CheckRecord]) -> None:
@@ -138,6 +105,5 @@ def print_checks(console: Console, rows: Sequence[CheckRecord]) -> None:
         "s: seconds to the first result; R: resets per 100 checks, as the server counted", style="dim", highlight=False
     )
     for row in rows:
-        if row.verdict in (Verdict.FAIL, Verdict.UNTESTABLE, Verdict.ERROR):
-            line = f"[{_STYLES[row.verdict]}]{row.verdict:10}[/] {escape(row.id)}  {escape(_printable(row.reason))}"
-            console.print(line, highlight=False, soft_wrap=True)
+        if row.verdict in _DEVIANT:
+            print_lines(console, f"{badge(row.verdict)} {escape(row.id)}  {escape(printable(row.reason))}")

@@ -11,10 +11,10 @@ from proxyspec.checks.model import Contact, Expected, Observation, expected_of
 from proxyspec.checks.runner import Judged, Watched
 from proxyspec.errors import ExitCode
 from proxyspec.model import Verdict
-from proxyspec.records import EventRecord, HAProxyRecord
+from proxyspec.records import EventRecord
 from proxyspec.records.checks import CheckRecord, ExpectedCheck
 
-__all__ = ["column_names", "exit_code_of", "haproxy_record", "rows_of", "section_of"]
+__all__ = ["column_names", "exit_code_of", "rows_of", "section_of"]
 
 
 def column_names(descriptions: Sequence[tuple[str, str]]) -> list[str]:
@@ -85,19 +85,6 @@ def _events(witnessed: Sequence[Contact]) -> list[EventRecord]:
         EventRecord(at=round(event.at, 6), kind=event.kind, hex=event.data.hex(), note=event.note)
         for event in (kept[0].events if kept else ())
     ]
-
-
-def haproxy_record(watched: Watched, configs: Sequence[str], logs: Sequence[str]) -> HAProxyRecord:
-    """Describe one HAProxy; `configs` and `logs` are the files it left in the run directory."""
-    choice = watched.choice
-    return HAProxyRecord(
-        engine="docker" if choice.name == "docker" else "binary",
-        version=str(choice.engine.version()),
-        description=choice.engine.describe(),
-        why=choice.why,
-        config=", ".join(configs),
-        log=", ".join(logs),
-    )
 
 
 def exit_code_of(verdicts: Sequence[Verdict], *, interrupted: bool) -> ExitCode:

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxyspec.checks.judging import Finding, judge
@@ -18,6 +17,7 @@ from proxyspec.checks.model import Behind, Observation, Sample, Scenario, expect
 from proxyspec.checks.references import References, references
 from proxyspec.checks.responders import Responder, responders
 from proxyspec.front import free_ports
+from proxyspec.haproxystart import on_free_ports_in_thread
 from proxyspec.model import Verdict
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ _LOG_LINES: Final = 6
 #: How often at most a scenario is looked at, and the verdicts that a busy machine can cause.
 _LOOKS: Final = 3
 _AGAIN: Final = frozenset({Verdict.FAIL, Verdict.UNTESTABLE})
-_ATTEMPTS: Final = 3
 #: HAProxies watched at once for each core: the servers of one take about a third of it.
 _PER_CORE: Final = 1.5
 
@@ -120,7 +119,12 @@ async def _run_all(
         async with at_once:
             listener.began(choice)
             ports = {scenario.id: _reference_ports(scenario, servers) for scenario in scenarios}
-            watch = partial(_run_parts, engine=choice.engine, servers=servers, ports=ports, seconds=seconds)
+
+            async def watch(some: Sequence[Scenario], inter: float) -> list[_Part]:
+                return await asyncio.gather(
+                    *(_run_part(part, inter, choice.engine, servers, ports, seconds) for part in same_process(some))
+                )
+
             parts = await watch(scenarios, INTER)
             rows = {row.scenario.id: row for part in parts for row in part.rows}
             for attempt in range(2, _LOOKS + 1):
@@ -152,20 +156,6 @@ class _Part:
     rows: tuple[Judged, ...]
     config: str
     log: str
-
-
-async def _run_parts(
-    scenarios: Sequence[Scenario],
-    inter: float,
-    *,
-    engine: Engine,
-    servers: References,
-    ports: Mapping[str, tuple[int, ...]],
-    seconds: float,
-) -> list[_Part]:
-    return await asyncio.gather(
-        *(_run_part(part, inter, engine, servers, ports, seconds) for part in same_process(scenarios))
-    )
 
 
 async def _run_part(
@@ -231,9 +221,9 @@ def _reference_ports(scenario: Scenario, servers: References) -> tuple[int, ...]
 
 
 def _places(scenario: Scenario, scripted: Sequence[Responder], reference: tuple[int, ...]) -> Places:
-    bind = free_ports(1)[0] if scenario.documented else None
+    """Say where its servers are; the port of its bind is found when HAProxy starts."""
     ports = tuple(responder.port for responder in scripted)
-    return Places(reference, ports[0], bind) if needs_witness(scenario) else Places(ports, None, bind)
+    return Places(reference, ports[0], None) if needs_witness(scenario) else Places(ports, None, None)
 
 
 @contextlib.asynccontextmanager
@@ -241,26 +231,17 @@ async def _running(
     engine: Engine, scenarios: Sequence[Scenario], places: Mapping[str, Places], inter: float
 ) -> AsyncIterator[HAProxy]:
     """Run HAProxy for the time of the context; gone afterwards, whatever happens while it starts."""
-    from proxyspec_haproxy import HAProxyError, StartFailed, render_topology
+    from proxyspec_haproxy import render_topology
 
-    for attempt in itertools.count(1):
-        text = render_topology(layout(scenarios, places, inter=inter), engine.version())
-        starting = asyncio.create_task(asyncio.to_thread(engine.start, text))
-        try:
-            haproxy = await asyncio.shield(starting)
-            break
-        except asyncio.CancelledError:
-            with contextlib.suppress(HAProxyError):
-                await asyncio.to_thread((await starting).kill)
-            raise
-        except StartFailed as error:
-            # Another process may have taken the bind's port since it was found free.
-            if attempt == _ATTEMPTS or "Address already in use" not in str(error):
-                raise
-            places = {
-                key: place if place.bind is None else Places(place.servers, place.witness, free_ports(1)[0])
-                for key, place in places.items()
-            }
+    def start() -> HAProxy:
+        binds = iter(free_ports(sum(scenario.documented for scenario in scenarios)))
+        bound = {
+            scenario.id: replace(places[scenario.id], bind=next(binds) if scenario.documented else None)
+            for scenario in scenarios
+        }
+        return engine.start(render_topology(layout(scenarios, bound, inter=inter), engine.version()))
+
+    haproxy = await on_free_ports_in_thread(start)
     try:
         yield haproxy
     finally:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxyspec.cli.fields import printable
 from proxyspec.errors import UsageError
+from proxyspec.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

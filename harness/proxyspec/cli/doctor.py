@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import errno
-import io
 import json
 import os
 import platform
@@ -334,8 +333,6 @@ def _print(findings: Mapping[str, Finding]) -> None:
 
     from proxyspec.cli import terminal
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # the terminal may be what is wrong
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)

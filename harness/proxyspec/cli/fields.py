@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["field_lines", "printable"]
+__all__ = ["field_lines"]
 
 #: Fields of one header shown; a header of many TLVs has hundreds.
 MOST = 200
-
-
-def printable(text: str) -> str:
-    """Return text whose control characters are escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def field_lines(data: bytes, indent: str = "") -> Iterator[str]:

@@ -15,6 +15,7 @@ import typer
 from proxyspec.cli import terminal
 from proxyspec.cli.options import AllowOption, OutOption, TargetArgument, TimeoutOption, TrustedOption
 from proxyspec.cli.target import declared_target
+from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Target
 
@@ -93,7 +94,7 @@ def _replay(target: Target, out_dir: Path | None, files: list[Path]) -> ExitCode
             )
         print_run(console, run)
         where = out.path / "run.json"
-        console.print(f"{run.duration:.1f} s, run record: {where}", highlight=False, markup=False, soft_wrap=True)
+        print_record(console, where, run.duration)
     return ExitCode(run.exit_code)
 
 

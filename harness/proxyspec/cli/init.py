@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +15,7 @@ from proxyspec.cli.options import AllowOption
 from proxyspec.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from proxyspec.acquaintance import Acquaintance
+    from proxyspec.servers.acquaintance import Acquaintance
 
 __all__ = ["init"]
 
@@ -20,6 +23,21 @@ __all__ = ["init"]
 def _ask(question: str, default: str) -> str:
     answer: str = typer.prompt(question, default=default, show_default=bool(default))
     return answer.strip()
+
+
+def _command(option: str, text: str | None) -> list[str]:
+    """Split a command into its words; [] if there is none.
+
+    Raises:
+        UsageError: a quotation mark is missing, or there is no word in it.
+    """
+    try:
+        words = shlex.split(text or "")
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} cannot be read: {error}") from error
+    if text is not None and (not words or not all(words)):
+        raise UsageError(f"{option} {text!r} names no command, or has an empty word")
+    return words
 
 
 def _words(found: Acquaintance) -> str:
@@ -54,10 +72,14 @@ def init(
     oracle_pattern: Annotated[str | None, typer.Option(metavar="REGEX", help="With the group address.")] = None,
     recipient: Annotated[str | None, typer.Option(metavar="MAILBOX", help="Whom messages may be sent to.")] = None,
     capabilities: Annotated[str, typer.Option(metavar="NAME,…", help="What it has, or with no-, has not.")] = "",
+    start: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="Starts the server, for each run; words, not a shell's line.")
+    ] = None,
+    stop: Annotated[str | None, typer.Option(metavar="COMMAND", help="Ends it; left out: SIGTERM, SIGKILL.")] = None,
     allow_target: AllowOption = None,
     probe: Annotated[bool, typer.Option("--probe/--no-probe", help="Look at the server first.")] = True,
 ) -> int:
-    """Write a target profile for any server that is running.
+    """Write a target profile for any server that is running, or that a command starts.
 
     What is not said is asked on a terminal. The server is looked at first: which header versions it takes, whether its
     EHLO reply shows the address, how long it waits for a header.
@@ -70,15 +92,18 @@ def init(
 
       proxyspec init smtp://127.0.0.1:2525 --header-timeout 30 -o mx.toml
 
+      proxyspec init smtp://127.0.0.1:2525 --start './my-server --port 2525' -o mx.toml
+
       proxyspec init smtp://192.0.2.7:25 --allow-target 192.0.2.7 --trusted 192.0.2.1 --untrusted none
     """
     import asyncio
 
-    from proxyspec.acquaintance import get_acquainted
     from proxyspec.cli.outputs import STDOUT, write_text
     from proxyspec.oracle import ORACLES
     from proxyspec.oracles import REGISTRY
-    from proxyspec.servers import profile_text
+    from proxyspec.servers.acquaintance import get_acquainted
+    from proxyspec.servers.installed import profile_text
+    from proxyspec.started import started
     from proxyspec.targets import load_target, make_target
 
     asking = sys.stdin.isatty() and url is None
@@ -105,10 +130,22 @@ def init(
     keys |= {"header_timeout": header_timeout, "oracle": oracle, "recipient": recipient}
     keys |= {"oracle_file": oracle_file and str(Path(oracle_file).absolute()), "oracle_pattern": oracle_pattern}
     keys |= {"capabilities": declared or None, "allow": list(allow_target) if allow_target else None}
+    commands = {"start": _command("--start", start), "stop": _command("--stop", stop)}
+    if commands["stop"] and not commands["start"]:
+        raise UsageError("--stop ends what --start has started: say --start, too, or leave both out")
+    keys |= {key: words or None for key, words in commands.items()}
     code = ExitCode.OK
     if probe:
         print(f"proxyspec: looking at {target.url} …", file=sys.stderr)
-        found = asyncio.run(get_acquainted(target, deadline=header_timeout is None))
+        with contextlib.ExitStack() as stack:
+            if commands["start"]:
+                log = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="proxyspec-"))) / "server.log"
+                folder = Path() if str(output) == STDOUT else output.parent
+                running = started(
+                    commands["start"], target.host, target.port, log, stop=commands["stop"], folder=folder
+                )
+                stack.enter_context(running)
+            found = asyncio.run(get_acquainted(target, deadline=header_timeout is None))
         print(f"proxyspec: {_words(found)}", file=sys.stderr)
         if found.unjudgeable is not None:
             code = ExitCode.UNJUDGEABLE

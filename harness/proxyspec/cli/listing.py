@@ -86,9 +86,9 @@ def list_cases(
     if output is Format.JSON:
         print(json.dumps([_as_json(case) for case in cases], indent=1))
         return
-    from rich.table import Table
+    from proxyspec.display import plain_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for column in ("case", "level", "section"):
         table.add_column(column, no_wrap=True)
     table.add_column("what a conformant receiver does", overflow="fold")
@@ -100,14 +100,13 @@ def list_cases(
 
 
 def _list_oracles(output: Format) -> None:
-    from rich.table import Table
-
+    from proxyspec.display import plain_table
     from proxyspec.oracles import REGISTRY
 
     if output is Format.JSON:
         print(json.dumps([{"name": name, "reads": kind.reads, "needs": kind.needs} for name, kind in REGISTRY.items()]))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for column in ("oracle", "needs"):
         table.add_column(column, no_wrap=True)
     table.add_column("reads", overflow="fold")
@@ -117,8 +116,7 @@ def _list_oracles(output: Format) -> None:
 
 
 def _list_requirements(cases: tuple[Case, ...], output: Format) -> None:
-    from rich.table import Table
-
+    from proxyspec.display import plain_table
     from proxyspec_scenarios.requirements import REQUIREMENTS, coverage
 
     covered = coverage(cases)
@@ -126,7 +124,7 @@ def _list_requirements(cases: tuple[Case, ...], output: Format) -> None:
         rows = [{**asdict(requirement), "cases": covered[requirement.id]} for requirement in REQUIREMENTS]
         print(json.dumps(rows, indent=1))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for column in ("requirement", "level", "section", "cases"):
         table.add_column(column, no_wrap=True, justify="right" if column == "cases" else "left")
     table.add_column("what a receiver does", overflow="fold")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from proxyspec.cli.options import AllowOption, HAProxyOption, OutOption, TimeoutOption, TrustedOption
+from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.load.options import HeaderKind, LoadOptions, Tls, parse_duration
 from proxyspec.model import Target, Via
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from proxyspec.load.runner import Front
     from proxyspec.rundir import RunDirectory
 
-__all__ = ["load", "load_target"]
+__all__ = ["load", "load_target", "profile_of"]
 
 
 def _folder() -> Path:
@@ -36,6 +37,19 @@ def _profile(name: str) -> ProfileFile:
     from proxyspec.load.profiles import find_profile
 
     return find_profile(name, _folder())
+
+
+def profile_of(options: LoadOptions) -> ProfileFile:
+    """Find the profile that these options name.
+
+    Raises:
+        UsageError: there is none, or an expectation cannot be read.
+    """
+    from proxyspec.load.thresholds import parse_expectation
+
+    for text in options.expect:
+        parse_expectation(text)
+    return _profile(options.profile)
 
 
 def _print_profiles() -> None:
@@ -83,12 +97,9 @@ def load_target(
     from proxyspec.cli.terminal import console as make_console
     from proxyspec.load.console import LoadConsole, print_load
     from proxyspec.load.runner import run_load
-    from proxyspec.load.thresholds import parse_expectation
     from proxyspec.rundir import RunDirectory
 
-    profile = _profile(options.profile)
-    for text in options.expect:
-        parse_expectation(text)
+    profile = profile_of(options)
     console = make_console()
     with RunDirectory.create("load", out_dir) as out:
         console.print(f"profile {profile.name} against {target.url}", style="dim", highlight=False, markup=False)
@@ -104,9 +115,7 @@ def load_target(
         print_load(console, run, listener.reason)
         if run.status == "interrupted":
             print("proxyspec: interrupted; what was measured so far is kept", file=sys.stderr)
-        console.print(
-            f"{run.duration:.1f} s, run record: {out.path / 'run.json'}", highlight=False, markup=False, soft_wrap=True
-        )
+        print_record(console, out.path / "run.json", run.duration)
     return run.exit_code, out.path
 
 
@@ -128,7 +137,7 @@ def _compare(
 
     console = make_console()
     parent = RunDirectory.create("compare", out_dir).path
-    found: list[tuple[Variant, LoadRun]] = []
+    found: list[tuple[str, LoadRun]] = []
     worst = ExitCode.OK
     for number, variant in rounds(variants, count):
         console.rule(f"round {number} of {count}: {variant.name}", align="left", style="dim")
@@ -140,12 +149,12 @@ def _compare(
         )
         run = load_run(path)
         if isinstance(run, LoadRun):
-            found.append((variant, run))
+            found.append((variant.name, run))
         if code == ExitCode.INTERRUPTED:
             worst = ExitCode.INTERRUPTED
             break
         worst = ExitCode(max(worst, code))
-    print_comparison(console, found)
+    print_comparison(console, "road", found)
     console.print(f"all runs: proxyspec report {parent}/*", highlight=False, markup=False, soft_wrap=True)
     return worst
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,18 +13,19 @@ import typer
 
 from proxyspec.cli.servers import CacheOption
 from proxyspec.errors import ExitCode, UsageError
+from proxyspec.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from proxyspec.matrix import Cell, Outcome
     from proxyspec.records.matrix import CellRecord
+    from proxyspec.servers.matrix import Cell, Outcome
 
 __all__ = ["matrix"]
 
 
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+def _say(console: Console, text: str) -> None:
+    console.print(printable(text, keep="\n"), markup=False, highlight=False, soft_wrap=True)
 
 
 class _Told:
@@ -50,7 +50,7 @@ class _Told:
         self._say(f"[{self._done}/{self._total}] {cell.id}: {said} ({record.seconds:.0f} s{kept})")
 
     def _say(self, text: str) -> None:
-        self._console.print(_visible(text), markup=False, highlight=False, soft_wrap=True)
+        _say(self._console, text)
 
 
 def _haproxies(specs: Sequence[str], console: Console) -> list[str]:
@@ -59,26 +59,23 @@ def _haproxies(specs: Sequence[str], console: Console) -> list[str]:
     Raises:
         UsageError: none of them can be used here.
     """
+    from proxyspec.cli.engines import engines_here
     from proxyspec.cli.fronts import spec_of
-    from proxyspec.engines import named_engines
 
     if list(specs) != ["matrix"]:
         return list(dict.fromkeys(specs))
 
-    def missing(reason: str) -> None:
-        console.print(f"not here: {reason}", markup=False, highlight=False, soft_wrap=True)
-
-    return [spec_of(choice) for choice in named_engines(specs, missing=missing)]
+    return [spec_of(choice) for choice in engines_here(console, specs, words="not here", style="")[0]]
 
 
 def _table(console: Console, records: Sequence[CellRecord]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
+    from proxyspec.display import plain_table
     from proxyspec.model import Verdict
 
     seen = [verdict for verdict in Verdict if any(record.counts.get(verdict) for record in records)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for name in ("server", "version", "HAProxy"):
         table.add_column(name, no_wrap=True)
     for verdict in seen:
@@ -92,9 +89,9 @@ def _table(console: Console, records: Sequence[CellRecord]) -> None:
     (console if console.is_terminal else Console(width=200)).print(table, markup=False)
     for record in records:
         if not record.runs:
-            console.print(_visible(f"{record.id} is empty: {record.reason}"), markup=False, soft_wrap=True)
-        for case in record.unsteady:
-            console.print(f"{record.id}: the verdict on {case} differs from time to time", markup=False, soft_wrap=True)
+            _say(console, f"{record.id} is empty: {record.reason}")
+        for case, verdicts in record.unsteady.items():
+            _say(console, f"{record.id}: {case} is now {', now '.join(verdicts)}")
 
 
 def _code(outcomes: Sequence[Outcome]) -> ExitCode:
@@ -130,6 +127,12 @@ def matrix(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where everything goes; the folder of an earlier run goes on there."),
     ] = None,
+    repeat: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=20, metavar="N", help="Judge each cell N times; by default as the file says, else once."
+        ),
+    ] = None,
     parallel: Annotated[
         int | None,
         typer.Option(min=1, max=64, metavar="N", help="Cells at once; by default as many as there are cores."),
@@ -140,7 +143,7 @@ def matrix(
 
     Servers of `proxyspec servers list` are installed and started for each cell; others are described by target
     profiles. A cell that stays empty says why, and the rest goes on. With --out of an earlier run, cells that are done
-    are kept.
+    are kept. With --repeat every verdict that is not the same each time is listed.
 
     Exit codes: 0 all as the text wants it, 1 a FAIL or UNTESTABLE case, or verdicts that differ between repetitions,
     2 usage, 3 a cell is empty, 4 the harness failed, 130 interrupted.
@@ -149,6 +152,10 @@ def matrix(
 
       proxyspec matrix servers.toml --out matrix
 
+      proxyspec matrix servers.toml --repeat 3
+
+      proxyspec diff matrix matrix-of-last-week
+
       proxyspec report matrix/*/run-1 -o report.html      (again, in another form)
     """
     import asyncio
@@ -156,20 +163,22 @@ def matrix(
     from rich.console import Console
 
     from proxyspec.cli.report import write_report
-    from proxyspec.conformance import environment
-    from proxyspec.matrix import cells_of, ordered, run_matrix
-    from proxyspec.matrixfile import load_matrix
     from proxyspec.records.matrix import MatrixRun
     from proxyspec.rundir import RunDirectory
+    from proxyspec.runhead import Begun
+    from proxyspec.servers.matrix import cells_of, ordered, run_matrix
+    from proxyspec.servers.matrix_file import load_matrix
 
     wanted = load_matrix(file)
+    if repeat is not None:
+        wanted = wanted.model_copy(update={"repeat": repeat})
     console = Console()
     cells = cells_of(wanted, _haproxies(wanted.haproxy, console))
     folder = _folder(out)
     run_id = f"matrix-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     files = RunDirectory(folder, run_id)
     files.write("matrix.toml", file.read_text(encoding="utf-8"))
-    began, clock = datetime.now(UTC), time.monotonic()
+    begun = Begun(run_id)
     outcomes: list[Outcome] = []
     at_once = parallel or wanted.parallel or os.cpu_count() or 1
     interrupted = False
@@ -181,12 +190,7 @@ def matrix(
     code = ExitCode.INTERRUPTED if interrupted else _code(found)
     servers = list(dict.fromkeys(outcome.record.server for outcome in found))
     record = MatrixRun(
-        id=run_id,
-        started=began,
-        duration=time.monotonic() - clock,
-        status="interrupted" if interrupted else "complete",
-        command=sys.argv[1:],
-        environment=environment(None),
+        **begun.head(interrupted=interrupted),
         exit_code=code,
         subject=f"matrix of {', '.join(servers)}",
         cells=[outcome.record for outcome in found],
@@ -200,6 +204,5 @@ def matrix(
     _table(console, record.cells)
     if interrupted:
         print(f"proxyspec: interrupted; the same command with --out {folder} goes on", file=sys.stderr)
-    said = f"{record.duration:.0f} s; record: {folder / 'run.json'}, report: {page}"
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    _say(console, f"{record.duration:.0f} s; record: {folder / 'run.json'}, report: {page}")
     return code

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from proxyspec.cli.options import OutOption
+from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Verdict, Via
 
@@ -128,10 +127,10 @@ def mutants(
     from rich.console import Console
     from rich.progress import Progress
 
-    from proxyspec.conformance import environment
     from proxyspec.mutants import Bench, kill_matrix
     from proxyspec.records import MutantsRun
     from proxyspec.rundir import RunDirectory
+    from proxyspec.runhead import Begun
     from proxyspec.selection import Selection, select
     from proxyspec_scenarios import catalogue
     from proxyspec_scenarios.mutants import IDLE
@@ -143,8 +142,8 @@ def mutants(
     if not cases:
         raise UsageError("no case is left: those that need HAProxy or packets of their own do not take part")
     console = Console()
-    started, clock = datetime.now(UTC), time.monotonic()
     with RunDirectory.create("mutants", out) as directory, tempfile.TemporaryDirectory(prefix="proxyspec-") as folder:
+        begun = Begun(directory.id)
         # No thread refreshes it: what forks must have none.
         with Progress(console=console, disable=not console.is_terminal, transient=True, auto_refresh=False) as progress:
             task = progress.add_task("sound server", total=len(chosen) + 1)
@@ -164,12 +163,7 @@ def mutants(
             )
             matrix = kill_matrix(bench, chosen, report, parallel=parallel, reasons=IDLE, whole=not defect and not case)
         run = MutantsRun(
-            id=directory.id,
-            started=started,
-            duration=round(time.monotonic() - clock, 3),
-            status="interrupted" if matrix.interrupted else "complete",
-            command=sys.argv[1:],
-            environment=environment(None),
+            **begun.head(interrupted=matrix.interrupted),
             exit_code=_exit_code(matrix.verdicts, interrupted=matrix.interrupted),
             subject=f"The suite on {len(matrix.mutants)} of {len(chosen) + 1} servers",
             header_timeout=header_timeout,
@@ -180,7 +174,7 @@ def mutants(
         )
         path = directory.record(run)
         _show(console, run)
-        console.print(f"{run.duration:.0f} s, run record: {path}", highlight=False, markup=False, soft_wrap=True)
+        print_record(console, path, run.duration)
     return run.exit_code
 
 
@@ -197,12 +191,12 @@ def _complain(console: Console, what: str, text: str) -> None:
 
 
 def _show(console: Console, run: MutantsRun) -> None:
-    from rich.table import Table
+    from proxyspec.display import plain_table
 
     for case in run.cases:
         if case.verdict is Verdict.FAIL:
             _complain(console, "idle", f"{case.id}: {case.reason}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column("kills", justify="right")
     table.add_column("weakest cases")
     table.add_column("narrowest defect (its killers)")

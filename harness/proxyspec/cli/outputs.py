@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxyspec.cli import streams
 from proxyspec.errors import UsageError
+from proxyspec.printable import printable
 
 if TYPE_CHECKING:
     from proxyspec.records import ConformanceRun, Run
@@ -66,11 +68,15 @@ def write_text(path: str, text: str, option: str) -> None:
     """Write a file, whole or not at all, or standard output; `option` is what named it.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: it cannot be written, or the text has a name in it that is none in UTF-8.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        odd = printable(error.object[max(0, error.start - 20) : error.end])
+        raise UsageError(f"{option} {path} cannot be written: {odd!r} is not UTF-8; give it another name") from error
     if path == STDOUT:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        streams.write_result(text)
         return
     output = Path(path)
     try:
@@ -111,8 +117,10 @@ class Outputs:
         """See before a run of half a minute whether its results will have a place.
 
         Raises:
-            UsageError: a file is a directory or lies in none, or two outputs want standard output.
+            UsageError: a file is a directory or lies in none, or two outputs want standard output, or it is closed.
         """
+        if self.takes_stdout:
+            streams.require_stdout()
         if list(self.files.values()).count(STDOUT) + self.ndjson > 1:
             raise UsageError("standard output can hold one of --ndjson and the formats written to -: name files")
         for form, path in self.files.items():

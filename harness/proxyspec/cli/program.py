@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
+import errno
+import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
-from types import FrameType
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -34,9 +34,11 @@ from proxyspec.cli import (
     sender,
     serve,
     servers,
+    streams,
     tcp,
 )
 from proxyspec.errors import ExitCode, ProxyspecError
+from proxyspec.printable import printable
 
 __all__ = ["app", "main"]
 
@@ -96,23 +98,55 @@ app.add_typer(servers.app, name="servers")
 _CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+#: Control characters that messages of several lines have; others, and bytes that are no text, are spelt out.
+_LAYOUT = "\n\t"
+
+#: What a machine may run out of or refuse -> what helps. Other errors of the operating system are defects.
+_SURROUNDINGS: Mapping[int, str] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room, or name another place with --out and TMPDIR"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name another place with --out and TMPDIR, or allow it"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the number of open files (ulimit -n), or ask for less"),
+    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN), "this machine has no more memory or processes (ulimit -a)"),
+    **dict.fromkeys((errno.EIO, errno.ESTALE), "the disk fails: name another place with --out and TMPDIR"),
+    errno.ENAMETOOLONG: "name a shorter path",
+}
+
+
+def _surroundings(error: OSError) -> str | None:
+    """Return what is wrong around the program and the remedy, or None if it is not that."""
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+        return f"{error.strerror}; name one that is yours with TMPDIR"
+    remedy = _SURROUNDINGS.get(error.errno or 0)
+    if remedy is None:
+        return None
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return f"{printable(' -> '.join(names)) + ': ' if names else ''}{error.strerror}; {remedy}"
 
 
 def _defect() -> str:
-    """Keep the traceback for the maintainers, out of the user's sight."""
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="proxyspec-defect-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as file:
-        traceback.print_exc(file=file)
+    """Keep the traceback for the maintainers, out of the user's sight; return where, or the traceback on one line."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="proxyspec-defect-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            traceback.print_exc(file=file)
+    except OSError:
+        return printable(traceback.format_exc())
     return file.name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (see `ExitCode`)."""
-    # A plain `kill` cleans up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, _interrupt)
+    with streams.lasting():
+        code = _run(arguments)
+        lost = streams.loss()
+        if lost is None or code in (ExitCode.INTERRUPTED, ExitCode.USAGE):
+            return code
+        print(f"proxyspec: {lost}", file=sys.stderr)
+        return ExitCode.HARNESS
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = app(
             args=list(arguments) if arguments is not None else None, prog_name="proxyspec", standalone_mode=False
@@ -124,10 +158,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("proxyspec: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except ProxyspecError as error:
-        print(f"proxyspec: {error}", file=sys.stderr)
+        print(f"proxyspec: {printable(str(error), keep=_LAYOUT)}", file=sys.stderr)
         return error.code
     except Exception as error:  # noqa: BLE001 - the last resort: a user sees a message, never a traceback
-        what = f"{type(error).__name__}: {error}"
-        print(f"proxyspec: this is a defect in proxyspec ({what}); please report it with {_defect()}", file=sys.stderr)
+        around = _surroundings(error) if isinstance(error, OSError) else None
+        if around is not None:
+            print(f"proxyspec: {around}", file=sys.stderr)
+        else:
+            what = printable(f"{type(error).__name__}: {error}")
+            print(
+                f"proxyspec: this is a defect in proxyspec ({what}); please report it with {_defect()}", file=sys.stderr
+            )
         return ExitCode.HARNESS
     return int(result or 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,8 +31,10 @@ from proxyspec.cli.options import (
 )
 from proxyspec.cli.outputs import Format, Outputs
 from proxyspec.cli.target import declared_target
+from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode
 from proxyspec.model import Case, Catalogue, Target, Via
+from proxyspec.printable import printable
 from proxyspec.selection import Selection
 
 if TYPE_CHECKING:
@@ -128,6 +130,7 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
     from proxyspec.front import behind_haproxy
     from proxyspec.rundir import RunDirectory
     from proxyspec.scheduler import Roads
+    from proxyspec.started import started
     from proxyspec.stream import Chorus, JsonLines
 
     catalogue = _catalogue(options.case_files)
@@ -143,6 +146,14 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
     console = terminal.console(stderr=options.outputs.takes_stdout)
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(RunDirectory.create("conformance", out_dir))
+        declared = target
+        if (service := target.service) is not None:
+            told = f"starting {shlex.join(service.start)}, as {service.profile} says"
+            console.print(printable(told), style="dim", highlight=False, markup=False, soft_wrap=True)
+            log, folder = out.path / "server.log", Path(service.profile).parent
+            running = started(service.start, target.host, target.port, log, stop=service.stop, folder=folder)
+            pid = stack.enter_context(running)
+            target = replace(target, pid=target.pid or pid)
         roads, record = Roads({}, {}), None
         if haproxy is not None:
             console.print(f"starting HAProxy ({haproxy})", style="dim", highlight=False)
@@ -161,7 +172,7 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
                 haproxy=record,
                 parallel=target.parallel,
                 expectations=expectations,
-                reproduce=lambda case: _reproduce(case, target, options),
+                reproduce=lambda case: _reproduce(case, declared, options),
             )
         if options.pcap:
             from proxyspec.evidence import write_captures
@@ -171,7 +182,7 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
         if result.status == "interrupted":
             print("proxyspec: interrupted; what was judged so far is kept", file=sys.stderr)
         where = out.path / "run.json"
-        console.print(f"{result.duration:.1f} s, run record: {where}", highlight=False, markup=False, soft_wrap=True)
+        print_record(console, where, result.duration)
         if lines is not None:
             lines.finished(result)
     return result, out.path

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from proxyspec.cli.fields import field_lines, printable
+from proxyspec.cli.fields import field_lines
 from proxyspec.cli.options import AllowOption, TargetArgument, TimeoutOption, TrustedOption
 from proxyspec.cli.target import declared_target
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Case, Catalogue, EventKind, Level, Send, Source, Target, Transcript, Via
+from proxyspec.printable import printable
 
 __all__ = ["send"]
 

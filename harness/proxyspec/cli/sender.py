@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from proxyspec.cli import terminal
+from proxyspec.cli.engines import engines_here
 from proxyspec.cli.options import AllowOption, HAProxiesOption, OutOption, StrictOption
+from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -82,15 +84,16 @@ def _finish(console: Console, run: SenderRun, out: Path) -> ExitCode:
     if run.status == "interrupted":
         print("proxyspec: interrupted; what was judged so far is kept", file=sys.stderr)
     where = out / "run.json"
-    console.print(f"{run.duration:.1f} s, run record: {where}", highlight=False, markup=False, soft_wrap=True)
+    print_record(console, where, run.duration)
     return ExitCode(run.exit_code)
 
 
 def _watch(watched: Watch, address: str, port: int, out_dir: Path | None, *, strict: bool) -> ExitCode:
 
+    from proxyspec.display import tally
     from proxyspec.records.sender import SenderRecord
     from proxyspec.rundir import RunDirectory
-    from proxyspec.sender.console import print_connection, tally
+    from proxyspec.sender.console import print_connection
     from proxyspec.sender.listener import bind
     from proxyspec.sender.run import Findings, record_run
     from proxyspec.sender.watch import watch
@@ -110,7 +113,8 @@ def _watch(watched: Watch, address: str, port: int, out_dir: Path | None, *, str
         console.print(f"listening on {shown}:{port}", highlight=False, markup=False)
         subject = f"what connected to {shown}:{port}"
         run = record_run(out, lambda found: subject, findings, watch(server, watched, told), strict=strict)
-        console.print(f"{len(run.rows)} connections: {tally(run.rows)}", highlight=False, markup=False)
+        judged = tally(row.verdict for row in run.rows)
+        console.print(f"{len(run.rows)} connections: {judged}", highlight=False, markup=False)
         return _finish(console, run, out.path)
 
 
@@ -132,29 +136,24 @@ def _selected(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Sett
 
 def _matrix(specs: Sequence[str], patterns: Sequence[str], out_dir: Path | None, *, strict: bool) -> ExitCode:
 
-    from proxyspec.engines import named_engines
+    from proxyspec.display import tally
     from proxyspec.records.sender import SenderRecord
     from proxyspec.rundir import RunDirectory
-    from proxyspec.sender.console import print_problems, print_table, tally
+    from proxyspec.sender.console import print_problems, print_table
     from proxyspec.sender.matrix import sender_table
     from proxyspec.sender.run import Findings, record_run
     from proxyspec_scenarios.senders import SENDER_SETTINGS
 
     settings = _selected(SENDER_SETTINGS, patterns)
     console = terminal.console()
-    missing: list[str] = []
-
-    def miss(reason: str) -> None:
-        missing.append(reason)
-        console.print(f"not here: {reason}", highlight=False, markup=False, soft_wrap=True)
-
-    choices = named_engines(specs, missing=miss)
+    choices, missing = engines_here(console, specs, words="not here", style="")
     with RunDirectory.create("sender", out_dir) as out:
         findings = Findings()
         with console.status(f"{len(settings)} settings on {len(choices)} HAProxies"):
 
             def told(name: str, rows: Sequence[SenderRecord]) -> None:
-                console.print(f"{name}: {tally(rows)}", highlight=False, markup=False, soft_wrap=True)
+                judged = tally(row.verdict for row in rows)
+                console.print(f"{name}: {judged}", highlight=False, markup=False, soft_wrap=True)
 
             run = record_run(
                 out,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from proxyspec.cli.options import HAProxiesOption, OutOption
+from proxyspec.cli.servers_load import load
 from proxyspec.errors import ExitCode, UsageError
 
 __all__ = ["CacheOption", "app"]
@@ -16,6 +17,7 @@ __all__ = ["CacheOption", "app"]
 app = typer.Typer(
     no_args_is_help=True, help="Mail servers that others have written: install them privately, start them on loopback."
 )
+app.command()(load)
 
 CacheOption = Annotated[
     Path | None,
@@ -32,7 +34,7 @@ def list_servers(cache: CacheOption = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from proxyspec.servers import offers
+    from proxyspec.servers.installed import offers
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("server", "installed", "version"):
@@ -55,7 +57,7 @@ def doctor(cache: CacheOption = None) -> int:
     """
     import asyncio
 
-    from proxyspec.servers import offers
+    from proxyspec.servers.installed import offers
 
     able = True
     for offer in asyncio.run(offers(cache)):
@@ -87,8 +89,8 @@ def install(
     """
     import asyncio
 
-    from proxyspec.servers import ServerFailed, offers
-    from proxyspec.servers import install as install_one
+    from proxyspec.servers.installed import ServerFailed, offers
+    from proxyspec.servers.installed import install as install_one
 
     names = [offer.name for offer in asyncio.run(offers(cache))] if server == ["all"] else list(dict.fromkeys(server))
     failed = 0
@@ -124,17 +126,15 @@ def page(
       proxyspec servers page haraka@3.0.3 --haproxy docker:2.2 --haproxy docker:3.2
     """
     import asyncio
-    import time
-    from datetime import UTC, datetime
 
     from rich.console import Console
 
     from proxyspec.checks.record import exit_code_of
-    from proxyspec.conformance import environment
-    from proxyspec.engines import named_engines
+    from proxyspec.cli.engines import engines_here
     from proxyspec.records.page import PageRun, PromiseRecord
     from proxyspec.rundir import RunDirectory
-    from proxyspec.servers_page import Listener, check_page
+    from proxyspec.runhead import Begun
+    from proxyspec.servers.page import Listener, check_page
 
     console = Console()
 
@@ -146,11 +146,11 @@ def page(
             said = "".join(c if c.isprintable() else "?" for c in record.reason)
             say(f"{record.verdict:10} {record.id}  {said}")
 
-    choices = named_engines(haproxy or ["matrix"], missing=lambda reason: say(f"not here: {reason}"))
+    choices, _ = engines_here(console, haproxy or ["matrix"], words="not here", style="")
     records: list[PromiseRecord] = []
     interrupted, label = False, server
     with RunDirectory.create("page", out) as files:
-        began, clock = datetime.now(UTC), time.monotonic()
+        begun = Begun(files.id)
         logs = files.path / "evidence"
         logs.mkdir()
         try:
@@ -160,12 +160,7 @@ def page(
         records.sort(key=lambda record: record.haproxy is not None)
         code = exit_code_of([record.verdict for record in records], interrupted=interrupted)
         run = PageRun(
-            id=files.id,
-            started=began,
-            duration=time.monotonic() - clock,
-            status="interrupted" if interrupted else "complete",
-            command=sys.argv[1:],
-            environment=environment(None),
+            **begun.head(interrupted=interrupted),
             exit_code=code,
             subject=f"Haraka's page on HAProxy, by {label}",
             server=label,
@@ -204,7 +199,7 @@ def start(
     import asyncio
 
     from proxyspec.cli.outputs import write_text
-    from proxyspec.servers import Wish, profile_text, started
+    from proxyspec.servers.installed import Wish, profile_text, started
 
     if trust and trust_nobody:
         raise UsageError("--trust and --trust-nobody: give one of them")

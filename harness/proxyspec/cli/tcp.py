@@ -14,6 +14,7 @@ import typer
 
 from proxyspec.cli import terminal
 from proxyspec.cli.options import OutOption, TimeoutOption
+from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Via
 
@@ -27,8 +28,9 @@ def _judge(start: str, port: int, header_timeout: float, patterns: Sequence[str]
     from proxyspec.model import Target
     from proxyspec.rundir import RunDirectory
     from proxyspec.selection import Selection, select
+    from proxyspec.started import started
     from proxyspec.tcp.namespace import ADDRESS, NETWORK, PEER, Unprivileged, enter, open_tun
-    from proxyspec.tcp.started import started
+    from proxyspec.tcp.started import words_of
     from proxyspec.tcp.wire import Link, PacketRoad, PacketRoads, PacketWire
     from proxyspec_scenarios import catalogue as load_catalogue
     from proxyspec_scenarios.deliveries import DELIVERIES
@@ -47,7 +49,7 @@ def _judge(start: str, port: int, header_timeout: float, patterns: Sequence[str]
         stack.callback(os.close, descriptor)
         out = stack.enter_context(RunDirectory.create("tcp", out_dir))
         places = {"address": f"{ADDRESS}:{port}", "host": ADDRESS, "port": str(port), "network": NETWORK}
-        pid = stack.enter_context(started(start, ADDRESS, port, places, out.path / "server.log"))
+        pid = stack.enter_context(started(words_of(start, places), ADDRESS, port, out.path / "server.log"))
         target = Target(host=ADDRESS, port=port, header_timeout=header_timeout, pid=pid)
         link = Link(descriptor)
         roads = PacketRoads({}, {}, road=PacketRoad(ADDRESS, port, PEER), deliveries=DELIVERIES)
@@ -66,7 +68,7 @@ def _judge(start: str, port: int, header_timeout: float, patterns: Sequence[str]
         if run.status == "interrupted":
             print("proxyspec: interrupted; what was judged so far is kept", file=sys.stderr)
         where = out.path / "run.json"
-        console.print(f"{run.duration:.1f} s, run record: {where}", highlight=False, markup=False, soft_wrap=True)
+        print_record(console, where, run.duration)
     return ExitCode(run.exit_code)
 
 

@@ -3,86 +3,62 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import BarColumn
 
 from proxyspec.conformance import Preflight
-from proxyspec.console import show_bytes
+from proxyspec.display import UnderWay, plain_table, print_lines
 from proxyspec.fuzz.record import FuzzRun, write_finding
 from proxyspec.fuzz.search import Finding, Listener, Results, Search
+from proxyspec.printable import show_bytes
 from proxyspec.rundir import RunDirectory
 
 __all__ = ["FuzzConsole", "print_fuzz"]
 
 
-class FuzzConsole(Listener):
+class FuzzConsole(UnderWay, Listener):
     """Shows a search and writes each fault down as it is confirmed; use it as a context manager around the search."""
 
     def __init__(self, console: Console, search: Search, out: RunDirectory) -> None:
-        self._console = console
+        super().__init__(console, "sanity check", search.seconds, BarColumn(bar_width=None))
         self._search = search
         self._out = out
         self._findings = 0
         self._began = time.monotonic()
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-        self._task = self._progress.add_task("sanity check", total=search.seconds)
-
-    def __enter__(self) -> FuzzConsole:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def began(self, found: Preflight) -> None:
         """Say what will be seen, and how to see it again."""
         self._began = time.monotonic()
         if found.unjudgeable is None:
             shows = "shows the address it believes" if found.oracle != "none" else "does not show whom it believes in"
-            self._console.print(
-                f"[dim]target answers and {shows}; seed {escape(self._search.seed)}, {self._search.seconds:g} s[/]",
-                highlight=False,
-                soft_wrap=True,
-            )
+            seed = escape(self._search.seed)
+            self._print(f"[dim]target answers and {shows}; seed {seed}, {self._search.seconds:g} s[/]")
 
     def progress(self, results: Results) -> None:
         """Advance the bar."""
         elapsed = time.monotonic() - self._began
         rate = results.frames / elapsed if elapsed else 0.0
         text = f"{results.frames} frames  {rate:.0f}/s  {self._findings} findings"
-        self._progress.update(self._task, completed=min(elapsed, self._search.seconds), description=text)
+        self._update(text, completed=min(elapsed, self._search.seconds))
 
     def finding(self, found: Finding, number: int) -> None:
         """Write the case file and show the bytes."""
         self._findings = number
         entry = write_finding(self._out, self._search, found, number)
         self._out.event("finding", entry)
-        for line in (
+        self._print(
             f"[bold red]finding {number}[/]  {escape(entry.title)} (section {escape(entry.section)})",
             f"  {'sent':9}{escape(show_bytes(found.trial.data))}{' FIN' if found.fin else ''}",
             f"  {'got':9}{escape(entry.seen)}; {escape(show_bytes(found.trial.transcript.received)) or 'nothing'}",
             f"  {'made':9}{escape(entry.made)}",
-        ):
-            self._console.print(line, highlight=False, soft_wrap=True)
+        )
 
 
 def print_fuzz(console: Console, run: FuzzRun) -> None:
     """Print what the whole search came to."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column("class")
     for column in ("frames", "as expected", "contradicted", "undecided"):
         table.add_column(column, justify="right")
@@ -104,4 +80,4 @@ def print_fuzz(console: Console, run: FuzzRun) -> None:
     for note in notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     if run.unjudgeable is not None:
-        console.print(f"[bold red]cannot be judged[/]: {escape(run.unjudgeable)}", highlight=False, soft_wrap=True)
+        print_lines(console, f"[bold red]cannot be judged[/]: {escape(run.unjudgeable)}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from proxyspec.casefile import CaseEntry, CaseFile, entry_of
 from proxyspec.errors import ExitCode
@@ -15,16 +15,13 @@ from proxyspec.fuzz.frames import Frame
 from proxyspec.fuzz.rules import Class
 from proxyspec.fuzz.search import Finding, Results, Search
 from proxyspec.fuzz.trials import Prober, case_of, control_of
+from proxyspec.records.base import Record
 from proxyspec.rundir import RunDirectory
 
 __all__ = ["FuzzRun", "exit_code_of", "fuzz_run", "write_finding", "write_suspects"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ClassRecord(_Record):
+class ClassRecord(Record):
     """Figures of one class of frames."""
 
     verdict: Class
@@ -34,7 +31,7 @@ class ClassRecord(_Record):
     undecided: int = Field(description="frames served while nothing showed whose session it was, or not connected")
 
 
-class FindingRecord(_Record):
+class FindingRecord(Record):
     """One fault, confirmed on its own between two accepted controls."""
 
     file: str = Field(description="its case file, relative to the run directory")
@@ -49,7 +46,7 @@ class FindingRecord(_Record):
     alike: int = Field(description="frames of this search that were mistreated alike")
 
 
-class StrayRecord(_Record):
+class StrayRecord(Record):
     """A frame that was mistreated once, among others, and not again on its own."""
 
     index: int
@@ -59,7 +56,7 @@ class StrayRecord(_Record):
     outcome: str
 
 
-class FuzzRun(_Record):
+class FuzzRun(Record):
     """The record of one search."""
 
     schema_version: Literal[1] = 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from proxyspec.fuzz.frames import Frame, frame
 from proxyspec.fuzz.rules import Class
 from proxyspec.fuzz.shrink import fewer_bytes, fewer_malformations, fewer_tlvs
 from proxyspec.fuzz.trials import Prober, Trial
+from proxyspec.interruption import run_interruptible
 from proxyspec.malform import malformed
 from proxyspec.model import Outcome, OutcomeKind, Source, Target
 from proxyspec.oracle import ORACLES
@@ -299,18 +299,12 @@ def _count() -> Iterator[int]:
 
 
 async def _whole(search: Search, results: Results, listener: Listener) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        before = await preflight(search.target)
-        results.oracle, results.unjudgeable = before.oracle, before.unjudgeable
-        listener.began(before)
-        if before.unjudgeable is None:
-            road = direct_roads(search.target)[Source.TRUSTED]
-            await _Run(search, Prober(search.target, road, ORACLES[before.oracle]), results, listener).run()
-    except asyncio.CancelledError:
-        results.interrupted = True
+    before = await preflight(search.target)
+    results.oracle, results.unjudgeable = before.oracle, before.unjudgeable
+    listener.began(before)
+    if before.unjudgeable is None:
+        road = direct_roads(search.target)[Source.TRUSTED]
+        await _Run(search, Prober(search.target, road, ORACLES[before.oracle]), results, listener).run()
 
 
 def search(plan: Search, listener: Listener) -> Results:
@@ -320,10 +314,5 @@ def search(plan: Search, listener: Listener) -> Results:
     what was confirmed by then.
     """
     results = Results()
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        asyncio.run(_whole(plan, results, listener))
-    finally:
-        # A loop that closes leaves SIGTERM at its default, which would end the caller without any cleaning up.
-        signal.signal(signal.SIGTERM, before)
+    results.interrupted = run_interruptible(_whole(plan, results, listener))
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import gc
 import os
 import random
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from locust import User
+import gevent
+from locust import TaskSet, User, events
 from locust.exception import StopTest, StopUser
 
 from proxyspec.errors import UsageError
@@ -38,6 +40,17 @@ _Kind = TypeVar("_Kind", bound=enum.StrEnum)
 
 _pumps: dict[int, Pump] = {}
 
+#: Containers made and not yet dropped until the garbage collector looks at the young ones; by default 700.
+_YOUNG = 50_000
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator] # Locust carries no types we follow
+def _calm_the_collector(**_: Any) -> None:
+    """Spare the sessions the garbage collector: they leave no cycles, and all that is loaded by now stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG)
+
 
 def _pump() -> Pump:
     """Return the one pump of this process; Locust forks, and a child needs its own."""
@@ -57,6 +70,8 @@ class SmtpClient:
         self._script = delivery(options)
         self._pump = _pump()
         self._retired = False
+        #: Its last connection let others have their turn while it waited.
+        self.yielded = False
         # Users begin at different places, so that hardly any two of their headers are the same.
         self._headers = headers(options.header, random.randrange(PERIOD))  # noqa: S311 - no secret
 
@@ -103,6 +118,7 @@ class SmtpClient:
             return Dialogue(script, begins, begun)
 
         line = self._pump.begin(self._endpoint, dialogue, patience or self._options.patience)
+        self.yielded = not line.over
         try:
             self._pump.wait(line)
         finally:
@@ -155,6 +171,23 @@ class ProxySmtpUser(User):  # type: ignore[misc] # Locust carries no types we fo
             )
         except UsageError as error:
             raise StopTest(f"proxyspec: {error}") from error
+
+    @property
+    def _taskset_instance(self) -> TaskSet | None:
+        """What runs the tasks; Locust sets it when the user begins."""
+        return self._tasks
+
+    @_taskset_instance.setter
+    def _taskset_instance(self, tasks: TaskSet | None) -> None:
+        self._tasks = tasks
+        if tasks is not None:
+            tasks._sleep = self._rest
+
+    def _rest(self, seconds: float) -> None:
+        """Sleep between two tasks; a wait of nothing has only to let others have their turn, as a session does."""
+        if seconds or not self.client.yielded:
+            gevent.sleep(seconds)
+        self.client.yielded = False
 
     def stop(self, force: bool = False) -> bool:  # noqa: FBT001, FBT002 - Locust's signature
         """Let Locust stop the user; see `SmtpClient.retire`."""

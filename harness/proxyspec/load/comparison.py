@@ -1,9 +1,10 @@
-"""Which roads a comparison takes to one server, and in which order: interleaved, so that a busy minute hits all."""
+"""What a comparison of loads sets side by side, and in which order: interleaved, so that a busy minute hits all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from proxyspec.errors import UsageError
 from proxyspec.load.options import HeaderKind, parse_sources
@@ -12,6 +13,8 @@ from proxyspec.model import Via
 __all__ = ["MAX_ROUNDS", "Variant", "parse_variants", "rounds"]
 
 MAX_ROUNDS = 100
+
+_Each = TypeVar("_Each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ def parse_variants(text: str) -> tuple[Variant, ...]:
     return tuple(found)
 
 
-def rounds(variants: tuple[Variant, ...], count: int) -> Iterator[tuple[int, Variant]]:
-    """Yield number of the round, from 1, and variant; every other round goes backwards.
+def rounds(those: Sequence[_Each], count: int) -> Iterator[tuple[int, _Each]]:
+    """Yield number of the round, from 1, and each of those compared; every other round goes backwards.
 
     Raises:
         UsageError: the count is out of range.
@@ -72,5 +75,5 @@ def rounds(variants: tuple[Variant, ...], count: int) -> Iterator[tuple[int, Var
     if not 1 <= count <= MAX_ROUNDS:
         raise UsageError(f"--rounds {count} is out of range: 1 to {MAX_ROUNDS}")
     for number in range(1, count + 1):
-        for variant in variants if number % 2 else variants[::-1]:
-            yield number, variant
+        for each in those if number % 2 else those[::-1]:
+            yield number, each

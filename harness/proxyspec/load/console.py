@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn
 from rich.table import Table
 
-from proxyspec.load.comparison import Variant
+from proxyspec.display import UnderWay, plain_table, print_lines
 from proxyspec.load.messages import Started, Tick
 from proxyspec.load.runner import LoadListener
+from proxyspec.printable import printable
 from proxyspec.records import LoadRun
 
 __all__ = ["LoadConsole", "print_comparison", "print_load"]
@@ -27,36 +27,13 @@ SHOWN_ERRORS = 10
 _COLUMNS = {"0.5": "p50", "0.9": "p90", "0.95": "p95", "0.99": "p99", "1.0": "max"}
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-class LoadConsole(LoadListener):
+class LoadConsole(UnderWay, LoadListener):
     """Shows a load as it goes on; use it as a context manager around the run."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        super().__init__(console, "starting Locust", None, BarColumn())
         self._next_line = LINE_EVERY
         self._reason: str | None = None
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-        self._task = self._progress.add_task("starting Locust", total=None)
-
-    def __enter__(self) -> LoadConsole:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     @property
     def reason(self) -> str | None:
@@ -69,13 +46,13 @@ class LoadConsole(LoadListener):
         how_long = "until interrupted" if message.seconds is None else f"for {message.seconds:g} s"
         header = "no header" if message.header == "none" else f"header {message.header}"
         self._console.print(f"[dim]{users}, {escape(header)}, {how_long}[/]", highlight=False)
-        self._progress.update(self._task, total=message.seconds)
+        self._update(total=message.seconds)
 
     def ticked(self, message: Tick) -> None:
         """Advance the bar, or print a line now and then."""
         point = message.point
         now = f"{point.users} users  {point.rate:.0f} sessions/s  {message.failures} failed"
-        self._progress.update(self._task, completed=point.at, description=now)
+        self._update(now, completed=point.at)
         if not self._console.is_terminal and point.at >= self._next_line:
             self._next_line += LINE_EVERY
             self._console.print(f"{point.at:5.0f} s  {now}", highlight=False)
@@ -86,7 +63,7 @@ class LoadConsole(LoadListener):
 
 
 def _steps(run: LoadRun) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column("step", no_wrap=True)
     for column in ("count", "failed", "mean", *_COLUMNS.values()):
         table.add_column(column, justify="right", no_wrap=True)
@@ -100,62 +77,61 @@ def print_load(console: Console, run: LoadRun, reason: str | None) -> None:
     """Print what a load measured: steps, errors, thresholds; or `reason`, why it measured nothing."""
     if run.steps:
         console.print(_steps(run))
-        console.print(
+        print_lines(
+            console,
             f"\n{run.sessions} sessions, {run.failures} failed, {run.rate:.1f} sessions/s; times in milliseconds",
-            highlight=False,
-            soft_wrap=True,
         )
     if run.planned:
-        ends = ", ".join(f"{count} × {_printable(name)}" for name, count in sorted(run.planned.items()))
+        ends = ", ".join(f"{count} × {printable(name)}" for name, count in sorted(run.planned.items()))
         console.print(f"ended early as planned: {escape(ends)}", highlight=False)
     if run.lost:
-        console.print(
+        print_lines(
+            console,
             f"[yellow]{run.lost} of {run.workers} processes ended without their last figures: "
             "what they did since their last report is missing[/]",
-            highlight=False,
-            soft_wrap=True,
         )
     if len(run.stages) > 1:
         levels = ", ".join(f"{stage.users}: {stage.rate:.0f}/s" for stage in run.stages)
         found = "none: the rate grew to the last step" if run.knee is None else f"{run.knee} users"
-        console.print(f"sessions by users: {levels}; knee: {found}", highlight=False, soft_wrap=True)
+        print_lines(console, f"sessions by users: {levels}; knee: {found}")
     for limit in run.generator.limits if run.generator else ():
-        console.print(f"[yellow]{escape(limit)}[/]", highlight=False, soft_wrap=True)
+        print_lines(console, f"[yellow]{escape(limit)}[/]")
     for note in run.notes:
-        console.print(f"[yellow]{escape(_printable(note))}[/]", highlight=False, soft_wrap=True)
+        print_lines(console, f"[yellow]{escape(printable(note))}[/]")
     for error in run.errors[:SHOWN_ERRORS]:
         console.print(
-            f"[yellow]{error.count} × {escape(_printable(error.error))}[/] ({escape(error.step)})", highlight=False
+            f"[yellow]{error.count} × {escape(printable(error.error))}[/] ({escape(error.step)})", highlight=False
         )
     if len(run.errors) > SHOWN_ERRORS:
         console.print(f"and {len(run.errors) - SHOWN_ERRORS} more kinds of errors", highlight=False)
     for threshold in run.thresholds:
         word = "[green]MET   [/]" if threshold.met else "[bold red]MISSED[/]"
         actual = "not measured" if threshold.actual is None else f"measured {threshold.actual:.6g}"
-        console.print(f"{word} {escape(threshold.expression)}  ({actual})", highlight=False, soft_wrap=True)
+        print_lines(console, f"{word} {escape(threshold.expression)}  ({actual})")
     if reason is not None:
-        console.print(f"[bold red]nothing measured[/]: {escape(_printable(reason))}", highlight=False, soft_wrap=True)
+        print_lines(console, f"[bold red]nothing measured[/]: {escape(printable(reason))}")
 
 
-def print_comparison(console: Console, runs: Sequence[tuple[Variant, LoadRun]]) -> None:
-    """Print sessions per second and times of every road: medians over the rounds, least and most in brackets.
+def print_comparison(console: Console, what: str, runs: Sequence[tuple[str, LoadRun]]) -> None:
+    """Print sessions per second and times of each name: medians over the rounds, least and most in brackets.
 
-    The rate is also set against the first road's, round by round, so that a busy minute falls out.
+    `what` says of what kind the names are. The rate is also set against the first one's, round by round, so that a
+    busy minute falls out.
     """
-    by_road: dict[str, list[LoadRun]] = {}
-    for variant, run in runs:
-        by_road.setdefault(variant.name, []).append(run)
-    if not by_road:
+    by_name: dict[str, list[LoadRun]] = {}
+    for name, run in runs:
+        by_name.setdefault(name, []).append(run)
+    if not by_name:
         return
-    first = next(iter(by_road.values()))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("road", "rounds", "sessions/s", "of the first", "p50 ms", "p99 ms", "failed"):
-        table.add_column(column, justify="left" if column == "road" else "right", no_wrap=True)
-    for name, group in by_road.items():
+    first = next(iter(by_name.values()))
+    table = plain_table()
+    for column in (what, "rounds", "sessions/s", "of the first", "p50 ms", "p99 ms", "failed"):
+        table.add_column(column, justify="left" if column == what else "right", no_wrap=True)
+    for name, group in by_name.items():
         pairs = zip(group, first, strict=False)
         ratios = [run.rate / base.rate for run, base in pairs if base.rate > 0]
         table.add_row(
-            escape(_printable(name)),
+            escape(printable(name)),
             str(len(group)),
             _range([run.rate for run in group], 0),
             _range(ratios, 2),

@@ -168,19 +168,12 @@ class Script:
         return (Step.CONNECT, *(move.step for move in self.moves if not isinstance(move, Say | Leave)))
 
     @cached_property
-    def shortcuts(self) -> tuple[tuple[frozenset[bytes], bytes] | None, ...]:
-        """For each move the codes that lead straight on to another exchange, and what that one sends.
+    def known(self) -> tuple[dict[bytes, tuple[int, bytes]], ...]:
+        """For each move what dialogues of this script have heard there before: how many steps it ended, what to send.
 
-        None where more than that has to be looked at.
+        Servers say the same again and again: it need not be read every time. `Dialogue` fills it.
         """
-        found: list[tuple[frozenset[bytes], bytes] | None] = []
-        for move, following in zip(self.moves, (*self.moves[1:], None), strict=True):
-            match move, following:
-                case Exchange(codes=codes, keyword=None, telling=None), Exchange(send=send) if send:
-                    found.append((frozenset(b"%d" % code for code in codes), send))
-                case _:
-                    found.append(None)
-        return (*found, None)
+        return tuple({} for _ in (*self.moves, None))
 
     @cached_property
     def allowance(self) -> int:
@@ -208,6 +201,10 @@ class Stance(enum.Enum):
 #: One whole reply whose lines are short enough for `ReplyReader`, which would read it as this code too.
 _REPLY: Final = re.compile(rb"(?:[2-5][0-9]{2}-[^\r\n]{0,1000}\r\n){0,200}([2-5][0-9]{2})(?: [^\r\n]{0,1000})?\r\n")
 
+#: Bytes of a reply that is worth remembering, and how many of them at each move.
+_MAX_KNOWN: Final = 512
+_MOST_KNOWN: Final = 64
+
 _READY: Final = frozenset({220})
 
 
@@ -223,9 +220,9 @@ class Dialogue:
         "_dripping",
         "_hail",
         "_heard",
+        "_known",
         "_moves",
         "_reader",
-        "_shortcuts",
         "_since",
         "at",
         "begun",
@@ -250,7 +247,7 @@ class Dialogue:
         #: The code heard while the connection was held.
         self.word: int | None = None
         self._moves = script.moves
-        self._shortcuts = script.shortcuts
+        self._known = script.known
         self._hail = hail
         self._since = begun
         self._heard = 0
@@ -291,15 +288,40 @@ class Dialogue:
             StepFailed: it is not what the script wants.
         """
         self._heard += len(data)
-        shortcut = self._shortcuts[self.at]
-        if shortcut is not None and self._reader is None:
-            # The same as below, for the most usual case.
-            whole = _REPLY.fullmatch(data)
-            if whole is not None and whole[1] in shortcut[0]:
-                self.taken.append(now - self._since)
+        known = self._known[self.at].get(data)
+        if known is not None and self._reader is None:
+            steps, out = known
+            took = now - self._since
+            for _ in range(steps):
+                self.taken.append(took)
+            self.at += steps
+            if out:
                 self._since = now
-                self.at += 1
-                return shortcut[1]
+            elif self.done:
+                self.stance = Stance.CLOSE
+            return out
+        if len(data) > _MAX_KNOWN:
+            return self._read(data, now)
+        before = self.at
+        out = self._read(data, now)
+        if self._reader is None:
+            self._remember(before, data, out)
+        return out
+
+    def _remember(self, before: int, data: bytes, out: bytes) -> None:
+        """Keep what was heard at a move, if it only answered exchanges that had been sent together."""
+        ended = self._moves[before : self.at]
+        following = self._moves[self.at : self.at + 1]
+        known = self._known[before]
+        if (
+            ended
+            and len(known) < _MOST_KNOWN
+            and all(type(move) is Exchange for move in (*ended, *following))
+            and not any(move.send for move in ended[1:] if isinstance(move, Exchange))
+        ):
+            known[data] = len(ended), out
+
+    def _read(self, data: bytes, now: int) -> bytes:
         if self._heard > self.script.allowance:
             raise StepFailed(self.step, "endless reply")
         if self._reader is None:

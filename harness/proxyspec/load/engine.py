@@ -322,7 +322,10 @@ class Engine:
                 return
             if dialogue.at != before:
                 line.deadline = now + line.patience
-            if (out or dialogue.stance is not Stance.LISTEN) and not self._send(line, out, now):
+            if dialogue.stance is Stance.LISTEN and line.tls is None and not line.pending:
+                if out and not self._push(line, out, now):
+                    return
+            elif not self._send(line, out, now):
                 return
             if len(data) < _READ_SIZE and not mask & _ENDING:
                 return

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from proxyspec.errors import UsageError
-from proxyspec.front import HERE, free_ports
+from proxyspec.front import HERE, in_front
 from proxyspec.load.runner import Front
 from proxyspec.model import Target, Via
-from proxyspec.records import HAProxyRecord
 from proxyspec.rundir import RunDirectory
 from proxyspec.wire import Road
 
@@ -28,9 +27,6 @@ LEAST: Final = 4000
 OWN_DESCRIPTORS: Final = 100
 #: HAProxy must not hang up first while the server waits for a header, in seconds.
 BEYOND_DEADLINE: Final = 30.0
-
-_CONFIG, _LOG = "evidence/haproxy.cfg", "evidence/haproxy.log"
-_SERVER: Final = "target"
 
 
 def room(users: int) -> int:
@@ -61,61 +57,20 @@ def load_front(target: Target, spec: str, via: Via, users: int, out: RunDirector
     Raises:
         UsageError: no such engine or road, too many users, or HAProxy does not start; its own words are in the message.
     """
-    # Imported here: this is the only road to Docker's client, and most loads need none.
-    from proxyspec_haproxy import (
-        Bind,
-        CheckKind,
-        HAProxyError,
-        HostPort,
-        Listen,
-        Listener,
-        ProxyHeader,
-        Server,
-        Settings,
-        StartFailed,
-        Timeouts,
-        choose_engine,
-        render_topology,
-    )
+    from proxyspec_haproxy import Bind, CheckKind, HostPort, Listen, Listener, ProxyHeader, Server, Settings, Timeouts
 
     if via not in ROADS:
         raise UsageError(f"--via {via.value}: one of {', '.join(ROADS)}")
-    if ":" in target.host:
-        raise UsageError("--haproxy puts an IPv4 HAProxy in front of the target: give the target by its IPv4 address")
     patience = target.header_timeout + BEYOND_DEADLINE
     settings = Settings(
         timeouts=Timeouts(connect=2.0, client=patience, server=patience), maxconn=room(users), log_level="notice"
     )
     header = ProxyHeader.V1 if via in (Via.RELAY_V1, Via.CHAIN_V1) else ProxyHeader.V2
-    server = Server(_SERVER, HostPort(target.host, target.port), proxy=header)
-    try:
-        choice = choose_engine(spec)
-        version = choice.engine.version()
-        for attempt in range(3):
-            port = free_ports(1)[0]
-            bind = Bind(HostPort(HERE, port), accept_proxy=via in (Via.CHAIN_V1, Via.CHAIN_V2))
-            topology = Listen((Listener(via.value, (bind,), (server,), CheckKind.NONE),), settings)
-            text = render_topology(topology, version)
-            try:
-                haproxy = choice.engine.start(text)
-                break
-            except StartFailed as error:
-                # Another process may have taken the port since it was found free.
-                if attempt == 2 or "Address already in use" not in str(error):
-                    raise
-    except (HAProxyError, ValueError) as error:
-        raise UsageError(f"HAProxy cannot stand in front of the target: {error}") from error
-    with haproxy:
-        out.write(_CONFIG, text)
-        record = HAProxyRecord(
-            engine=choice.name,
-            version=str(version),
-            description=choice.engine.describe(),
-            why=choice.why,
-            config=_CONFIG,
-            log=_LOG,
-        )
-        try:
-            yield Front(via, Road(HERE, port), record, haproxy.runtime.address)
-        finally:
-            out.write(_LOG, "\n".join(haproxy.log_lines) + "\n")
+
+    def topology(ports: Sequence[int]) -> Listen:
+        server = Server("target", HostPort(target.host, target.port), proxy=header)
+        bind = Bind(HostPort(HERE, ports[0]), accept_proxy=via in (Via.CHAIN_V1, Via.CHAIN_V2))
+        return Listen((Listener(via.value, (bind,), (server,), CheckKind.NONE),), settings)
+
+    with in_front(target, spec, 1, topology, out) as (haproxy, (port,), record):
+        yield Front(via, Road(HERE, port), record, haproxy.runtime.address)

@@ -1,7 +1,8 @@
-"""Counts what the users of one process do, into our figures at once and into Locust's statistics now and then.
+"""Counts what the users of one process do, and brings Locust's statistics up to date twice a second.
 
-Of every session Locust hears one `request` event. Its rows for the single steps are filled from our histograms twice a
-second: an event for each step would cost as much as the session. Importing this module patches the interpreter.
+Locust's rows are filled from our histograms: an event for each step would cost as much as the session. A `request`
+event tells of a session that failed, and of every session where somebody beside Locust itself listens. Importing this
+module patches the interpreter.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 import locust.stats
 from locust.stats import StatsEntry, StatsError
 
-from proxyspec.load.dialogue import Script, Step, StepFailed
+from proxyspec.load.dialogue import Dialogue, Script, Step, StepFailed
 from proxyspec.load.engine import Line, clock
 from proxyspec.load.figures import Figures, StepFigures
 from proxyspec.load.histogram import NANOSECONDS, bucket_milliseconds
@@ -39,14 +40,18 @@ class Meter:
         self.total = Figures()
         self._fresh = Figures()
         self._pending = Figures()
-        #: What sessions took that went well, by their script: counted together later.
-        self._well: dict[Script, list[list[int]]] = {}
+        #: What sessions took that went well, step by step and as a whole, by their script: counted together later.
+        self._well: dict[Script, list[tuple[int, ...]]] = {}
+        #: The times of those sessions that Locust has to count still, and the bytes they received.
+        self._untold: list[int] = []
+        self._received = 0
         self._environment = environment
         self._due = clock() + _INTERVAL
 
     def reset(self) -> None:
         """Forget everything, as Locust does when a load begins or its user asks for it."""
         self.total, self._fresh, self._pending, self._well = Figures(), Figures(), Figures(), {}
+        self._untold, self._received = [], 0
 
     def add(self, line: Line, plan: str | None = None, foreseen: frozenset[str] = frozenset()) -> None:
         """Take a line that is over; `plan` names the early end it was for, if it was for one.
@@ -54,25 +59,38 @@ class Meter:
         A failure of a class in `foreseen` is none, but a planned end of that name.
         """
         dialogue, failure = line.dialogue, line.failure
-        pending = self._pending
+        whole = line.ended - dialogue.begun
         error = None
         if failure is None:
-            self._well.setdefault(dialogue.script, []).append(dialogue.taken)
+            well = self._well.get(dialogue.script)
+            if well is None:
+                well = self._well[dialogue.script] = []
+            well.append((*dialogue.taken, whole))
             if plan is not None:
-                pending.planned[plan] += 1
+                self._pending.planned[plan] += 1
         else:
-            for step, taken in zip(dialogue.script.steps, dialogue.taken, strict=False):
-                pending.add(step, taken)
-            error = str(failure)
-            if error in foreseen:
-                pending.planned[error] += 1
-                error = None
-            pending.add(failure.step, line.ended - dialogue.since, error)
-        whole = line.ended - dialogue.begun
-        pending.add(Step.SESSION, whole, error)
-        self._fire(whole, dialogue.heard_bytes, failure if error is not None else None)
+            error = self._add_failed(dialogue, failure, line.ended, foreseen)
+        # Locust's runner listens too.
+        if error is not None or len(self._environment.events.request._handlers) > 1:
+            self._fire(whole, dialogue.heard_bytes, failure if error is not None else None)
+        else:
+            self._untold.append(whole)
+            self._received += dialogue.heard_bytes
         if line.ended >= self._due:
             self.settle()
+
+    def _add_failed(self, dialogue: Dialogue, failure: StepFailed, ended: int, foreseen: frozenset[str]) -> str | None:
+        """Take a session that broke off; return the class of its failure, unless that was foreseen."""
+        pending = self._pending
+        for step, taken in zip(dialogue.script.steps, dialogue.taken, strict=False):
+            pending.add(step, taken)
+        error: str | None = str(failure)
+        if error in foreseen:
+            pending.planned[error] += 1
+            error = None
+        pending.add(failure.step, ended - dialogue.since, error)
+        pending.add(Step.SESSION, ended - dialogue.begun, error)
+        return error
 
     def _fire(self, nanoseconds: int, received: int, failure: StepFailed | None) -> None:
         self._environment.events.request.fire(
@@ -91,16 +109,21 @@ class Meter:
         pending, self._pending = self._pending, Figures()
         well, self._well = self._well, {}
         for script, sessions in well.items():
-            pending.add_all(script.steps, sessions)
+            pending.add_all((*script.steps, Step.SESSION), sessions)
         if not pending.by_step:
             return
         self.total.merge(pending)
         self._fresh.merge(pending)
+        untold = StepFigures()
+        untold.times.add_all(self._untold)
+        received, self._untold, self._received = self._received, [], 0
         stats = self._environment.stats
-        for name, found in pending.by_step.items():
-            # Locust has counted the sessions by itself.
-            if name != Step.SESSION:
+        # Of the sessions Locust has counted some by itself.
+        for name, found in {**pending.by_step, Step.SESSION: untold}.items():
+            if found.times.count:
                 entry = _entry(stats, name, found)
+                if found is untold:
+                    entry.total_content_length = received
                 stats.entries[name, REQUEST_TYPE].extend(entry)
                 stats.total.extend(entry)
         for (step, error), count in pending.mishaps.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import math
 import os
@@ -243,9 +242,6 @@ class _Plugin:
             self._check(options)
         except UsageError as error:
             self._refuse(str(error))
-        # A full collection over all that Locust has loaded would hold up every session for a while.
-        gc.collect()
-        gc.freeze()
 
     def _check(self, options: Any) -> None:
         """Refuse early, before Locust starts anything, what no user could work with."""

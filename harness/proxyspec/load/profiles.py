@@ -56,5 +56,5 @@ def find_profile(name: str, folder: Path) -> ProfileFile:
             return profile
     names = [profile.name for profile in known]
     close = difflib.get_close_matches(name, names, 1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = f"; did you mean {close[0]}?" if close else "."
     raise UsageError(f"--profile {name!r} is unknown{hint} There are: {', '.join(names)}")

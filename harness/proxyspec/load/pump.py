@@ -28,11 +28,13 @@ class Pump:
         self._watcher = self._hub.loop.io(self._engine.fileno(), 1)
         self._watcher.start(self._turn)
         self._timer = self._hub.loop.timer(TICK, repeat=TICK)
+        self._again = self._hub.loop.timer(0)
 
     def close(self) -> None:
         """Stop the watchers and close every connection."""
         self._watcher.close()
         self._timer.close()
+        self._again.close()
         self._engine.close()
 
     def begin(self, endpoint: Endpoint, dialogue: Callable[[int], Dialogue], patience: float) -> Line:
@@ -59,8 +61,8 @@ class Pump:
         for _ in range(_TURNS):
             if not self._engine.turn():
                 return
-        # Something is left to do, and the descriptor alone may not say so.
-        self._hub.loop.run_callback(self._turn)
+        # Something may be left to do of which the descriptor says nothing. A callback would come before all timers.
+        self._again.start(self._turn)
 
     def _tick(self) -> None:
         self._engine.expire()

@@ -14,11 +14,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from proxyspec.conformance import environment, target_record
+from proxyspec.conformance import target_record
 from proxyspec.errors import ExitCode, HarnessError, UsageError
 from proxyspec.front import HERE, free_ports
 from proxyspec.load.messages import Finished, Lines, Refused, Started, Tick, parse_message
@@ -26,9 +25,11 @@ from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, LoadOptions
 from proxyspec.load.stages import held, knee
 from proxyspec.load.thresholds import judge, merge, parse_expectation
 from proxyspec.model import Target, Via
+from proxyspec.printable import printable
 from proxyspec.records import HAProxyRecord, LoadError, LoadPoint, LoadRun, Threshold
 from proxyspec.records.load import LoadSample
 from proxyspec.rundir import RunDirectory
+from proxyspec.runhead import Begun
 from proxyspec.wire import Road
 
 __all__ = ["Front", "LoadListener", "load_exit_code", "run_load"]
@@ -231,7 +232,7 @@ class _Locust:
             file.seek(max(0, self._log.stat().st_size - 8192))
             lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
             if lines:
-                return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in lines[-1][:300])
+                return printable(lines[-1][:300])
         return "it said nothing"
 
 
@@ -371,7 +372,7 @@ def run_load(
     """
     profile = Path(profile)
     own = [parse_expectation(text) for text in options.expect]
-    started, clock = datetime.now(UTC), time.monotonic()
+    begun = Begun(out.id)
     signals = _Signals()
     heard = _Heard()
     out.event("run-started", {"id": out.id, "kind": "load", "target": target.url, "profile": profile.stem})
@@ -394,13 +395,12 @@ def run_load(
     stages = held(heard.timeline)
     seconds = finished.seconds if finished else heard.timeline[-1].at if heard.timeline else 0.0
     run = LoadRun(
-        id=out.id,
-        started=started,
-        duration=round(time.monotonic() - clock, 3),
-        status="interrupted" if signals.count else "complete",
-        command=_shown(sys.argv[1:] if command is None else command),
+        **begun.head(
+            interrupted=signals.count > 0,
+            command=_shown(sys.argv[1:] if command is None else command),
+            haproxy=None if front is None else front.record,
+        ),
         target=target_record(target, "none"),
-        environment=environment(None if front is None else front.record),
         exit_code=code,
         profile=profile.stem,
         header=_header(heard.started.header if heard.started else options.header or HeaderKind.NONE, front),

@@ -9,47 +9,29 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from proxyspec.display import badge, plain_table, print_lines
 from proxyspec.model import Verdict
 from proxyspec.records.haproxy_file import FindingRecord, HAProxyFileRun, TriedServerRecord
 
 __all__ = ["print_file_run"]
 
-_STYLES = {
-    Verdict.PASS: "green",
-    Verdict.FAIL: "bold red",
-    Verdict.WARN: "yellow",
-    Verdict.INFO: "cyan",
-    Verdict.UNTESTABLE: "magenta",
-    Verdict.SKIP: "dim",
-    Verdict.ERROR: "bold red",
-}
-
-
-def _verdict(verdict: Verdict, width: int = 4) -> str:
-    return f"[{_STYLES[verdict]}]{verdict:{width}}[/]"
-
-
-def _print(console: Console, lines: Iterable[str]) -> None:
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
-
 
 def _finding(record: FindingRecord) -> Iterable[str]:
     only = f" [dim](HAProxy {escape(', '.join(record.versions))})[/]" if record.versions else ""
-    yield f"[bold]{escape(f'{record.file}:{record.line}')}[/] {_verdict(record.verdict)} {escape(record.title)}{only}"
+    yield f"[bold]{escape(f'{record.file}:{record.line}')}[/] {badge(record.verdict, 4)} {escape(record.title)}{only}"
     yield f"    [dim]{escape(record.text)}[/]"
     yield f"    why     {escape(record.reason)} [dim]\\[{escape(record.rule)}][/]"
     yield f"    remedy  {escape(record.remedy)}"
 
 
 def _servers(rows: Iterable[TriedServerRecord]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for name in ("server", "verdict", "status", "after", "last check", "conn.", "header", "none", "resets", "mails"):
         table.add_column(name, justify="right" if name in ("after", "conn.", "none", "resets", "mails") else "left")
     for row in rows:
         table.add_row(
             escape(f"{row.proxy}/{row.server}"),
-            _verdict(row.verdict),
+            badge(row.verdict, 4),
             escape(row.status),
             "·" if row.seconds is None else f"{row.seconds:.1f} s",
             escape(row.check),
@@ -65,10 +47,12 @@ def _servers(rows: Iterable[TriedServerRecord]) -> Table:
 def print_file_run(console: Console, run: HAProxyFileRun) -> None:
     """Print what was found, most telling last; a trial shows its servers as a table."""
     for finding in run.findings:
-        _print(console, (*_finding(finding), ""))
+        print_lines(console, *_finding(finding), "")
     if run.changes:
-        _print(console, ["[bold]changed for the trial[/]"])
-        _print(console, (f"    {escape(f'{change.file}:{change.line}  {change.what}')}" for change in run.changes))
+        print_lines(console, "[bold]changed for the trial[/]")
+        print_lines(
+            console, *(f"    {escape(f'{change.file}:{change.line}  {change.what}')}" for change in run.changes)
+        )
         console.print()
     if run.servers:
         console.print(_servers(run.servers))
@@ -76,10 +60,10 @@ def print_file_run(console: Console, run: HAProxyFileRun) -> None:
     for server in run.servers:
         if server.verdict is not Verdict.PASS:
             name = escape(f"{server.proxy}/{server.server}")
-            _print(console, [f"{_verdict(server.verdict, 10)} {name}: {escape(server.reason)}"])
+            print_lines(console, f"{badge(server.verdict)} {name}: {escape(server.reason)}")
     for row in (*run.accepted, *run.binds):
-        _print(console, [f"{_verdict(row.verdict, 10)} {escape(row.title)}: {escape(row.reason)}"])
+        print_lines(console, f"{badge(row.verdict)} {escape(row.title)}: {escape(row.reason)}")
     carried = ", ".join(run.services) or "none: no port, check or header says that this file is about SMTP"
-    _print(console, [f"sections that carry SMTP: {escape(carried)}"])
+    print_lines(console, f"sections that carry SMTP: {escape(carried)}")
     counts = Counter(row.verdict for row in run.judged)
-    _print(console, ["  ".join(f"{_verdict(verdict)} {counts[verdict]}" for verdict in Verdict if counts[verdict])])
+    print_lines(console, "  ".join(f"{badge(verdict, 4)} {counts[verdict]}" for verdict in Verdict if counts[verdict]))

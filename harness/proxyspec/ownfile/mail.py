@@ -7,6 +7,8 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+from proxyspec.printable import printable
+
 __all__ = ["CLAIMED", "CLIENT", "Sent", "send_mail"]
 
 #: The client's own address, other than HAProxy's, so that it can be told in what the server saw.
@@ -80,4 +82,4 @@ def _silence(timeout: float) -> str:
 
 def _text(value: bytes | str) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:200])
+    return printable(text[:200])

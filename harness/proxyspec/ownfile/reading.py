@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from proxyspec.errors import UsageError
+from proxyspec.printable import printable
 from proxyspec_haproxy.config import NeededFile, SourceFile
 
 __all__ = ["MAX_BYTES", "find_needed", "read_sources", "visible"]
@@ -19,8 +20,7 @@ _SHOWN = 300
 
 def visible(text: str, limit: int = _SHOWN) -> str:
     """Return text on one line, control characters as escapes, cut if long."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:limit])
-    return shown + ("…" if len(text) > limit else "")
+    return printable(text, limit)
 
 
 def _read(path: Path) -> bytes:

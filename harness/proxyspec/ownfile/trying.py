@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from proxyspec.errors import HarnessError, UsageError
 from proxyspec.front import free_ports
+from proxyspec.haproxystart import on_free_ports
 from proxyspec.model import Verdict
 from proxyspec.ownfile.checking import finding_records
 from proxyspec.ownfile.journal import Received, read_journal
@@ -52,7 +53,6 @@ _STARTING = 4
 _MAIL_PATIENCE = 10.0
 #: The same where a first try without a header tells whether one is wanted.
 _FIRST_PATIENCE = 3.0
-_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +233,10 @@ def _start(
     folders: Sequence[Path],
     out: RunDirectory,
 ) -> tuple[HAProxy, Rewritten, dict[tuple[Place, int], int]]:
-    """Start HAProxy on the changed file; another process may take a port in between, so more than once."""
-    for attempt in range(_ATTEMPTS):
-        keys = [(bind.bind.place, bind.index) for bind in wanted.binds]
+    """Start HAProxy on the changed file."""
+    keys = [(bind.bind.place, bind.index) for bind in wanted.binds]
+
+    def start() -> tuple[HAProxy, Rewritten, dict[tuple[Place, int], int]]:
         ports = dict(zip(keys, free_ports(len(keys)), strict=True))
         copy = _rewritten(document, sources, servers, ports, environment)
         files, missing = find_needed(copy.needed, folders)
@@ -243,16 +244,16 @@ def _start(
             told = "; ".join(f"{file.place} names {visible(file.path)}" for file in missing[:8])
             raise UsageError(f"files that cannot be read here: {told}; put them there, or take the lines out")
         out.write("evidence/haproxy.cfg", copy.text)
-        try:
-            return choice.engine.start(copy.text, files=files), copy, ports
-        except ConfigRejected:
-            raise
-        except StartFailed as error:
-            if attempt == _ATTEMPTS - 1 or "Address already in use" not in str(error):
-                raise UsageError(f"HAProxy does not start on the file as changed for the trial: {error}") from error
-        except HAProxyError as error:
-            raise UsageError(str(error)) from error
-    raise AssertionError("unreachable: the last attempt returns or raises")
+        return choice.engine.start(copy.text, files=files), copy, ports
+
+    try:
+        return on_free_ports(start)
+    except ConfigRejected:
+        raise
+    except StartFailed as error:
+        raise UsageError(f"HAProxy does not start on the file as changed for the trial: {error}") from error
+    except HAProxyError as error:
+        raise UsageError(str(error)) from error
 
 
 def _rewritten(

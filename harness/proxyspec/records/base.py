@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from proxyspec.model import Verdict
 
@@ -26,10 +26,22 @@ __all__ = [
 SCHEMA_VERSION = 1
 
 
+def _spelt(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return [_spelt(one) for one in value] if isinstance(value, list) else value
+
+
 class Record(BaseModel):
     """A frozen piece of a record that refuses fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, values: object) -> object:
+        """Spell out what is no text, such as the bytes of a file's name: JSON has no place for it."""
+        return {key: _spelt(value) for key, value in values.items()} if isinstance(values, dict) else values
 
 
 class TargetRecord(Record):

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from proxyspec.engines import haproxy_record
 from proxyspec.front import free_ports
+from proxyspec.haproxystart import on_free_ports_in_thread
 from proxyspec.model import Verdict
 from proxyspec.records import HAProxyRecord
 from proxyspec.records.sender import SenderRecord
@@ -30,7 +32,7 @@ from proxyspec.sender.setting import Checking, FrontKind, Setting
 from proxyspec.targets import bindable
 
 if TYPE_CHECKING:
-    from proxyspec_haproxy import Choice, Engine, HAProxy, HAProxyVersion, Listener
+    from proxyspec_haproxy import Choice, HAProxy, HAProxyVersion, Listener
 
 __all__ = ["sender_table"]
 
@@ -179,19 +181,6 @@ def _reachable(setting: Setting, front: Front, haproxy: HAProxy) -> Front:
     return front
 
 
-async def _start(engine: Engine, text: str, files: dict[str, bytes]) -> HAProxy:
-    """Start HAProxy in a thread; on an interrupt it is stopped as soon as it is there."""
-    from proxyspec_haproxy import HAProxyError
-
-    starting = asyncio.create_task(asyncio.to_thread(engine.start, text, files=files, timeout=START_PATIENCE))
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        with contextlib.suppress(HAProxyError):
-            (await starting).kill()
-        raise
-
-
 @dataclass(frozen=True, slots=True)
 class _Trial:
     """One HAProxy with settings that agree on what is global."""
@@ -210,18 +199,6 @@ class _Trial:
         Raises:
             HAProxyError: HAProxy does not start, or refuses the configuration.
         """
-        from proxyspec_haproxy import StartFailed
-
-        for attempt in range(3):
-            try:
-                return await self._run()
-            except StartFailed as error:
-                # Another process may have taken a port since it was found free.
-                if attempt == 2 or "Address already in use" not in str(error):
-                    raise
-        raise AssertionError("unreachable")
-
-    async def _run(self) -> list[_Result]:
         from proxyspec_haproxy import Listen, Settings, Timeouts, render_topology
 
         room = asyncio.Semaphore(_AT_ONCE)
@@ -232,23 +209,27 @@ class _Trial:
                 await stack.enter_async_context(receiving(desk.server, desk.take, Limits(patience=patience)))
             address = _front_address()
             addresses = {FrontKind.IPV4: address, FrontKind.IPV6: FrontKind.IPV6.value, FrontKind.UNIX: address}
-            fronts = [
-                Front(addresses[desk.setting.front], port)
-                for desk, port in zip(desks, free_ports(len(desks)), strict=True)
-            ]
-            topology = Listen(
-                tuple(
+            settings = Settings(
+                timeouts=Timeouts(client=30.0, server=30.0),
+                hard_stop=0.3,
+                never_send_local=self.settings[0].never_send_local,
+            )
+            engine, files = self.choice.engine, _files(self.certificates)
+            fronts: list[Front] = []
+
+            def start() -> HAProxy:
+                fronts[:] = [
+                    Front(addresses[desk.setting.front], port)
+                    for desk, port in zip(desks, free_ports(len(desks)), strict=True)
+                ]
+                listeners = [
                     _listener(desk.setting, desk.server.getsockname()[1], front)
                     for desk, front in zip(desks, fronts, strict=True)
-                ),
-                Settings(
-                    timeouts=Timeouts(client=30.0, server=30.0),
-                    hard_stop=0.3,
-                    never_send_local=self.settings[0].never_send_local,
-                ),
-            )
-            text = render_topology(topology, self.choice.engine.version())
-            haproxy = await _start(self.choice.engine, text, _files(self.certificates))
+                ]
+                text = render_topology(Listen(tuple(listeners), settings), engine.version())
+                return engine.start(text, files=files, timeout=START_PATIENCE)
+
+            haproxy = await on_free_ports_in_thread(start)
             try:
                 calls = [
                     _check_arrival(desk)
@@ -258,7 +239,7 @@ class _Trial:
                 ]
                 return list(await asyncio.gather(*calls))
             finally:
-                self.note(text, "\n".join(haproxy.log_lines) + "\n")
+                self.note(haproxy.config_text, "\n".join(haproxy.log_lines) + "\n")
                 haproxy.kill()
 
 
@@ -335,16 +316,7 @@ async def _table_of(
 
         for result in await _Trial(column.choice, group, made, patience, note).run():
             rows[result.setting.id] = _judged(result, column)
-        took_part(
-            HAProxyRecord(
-                engine="docker" if column.choice.name == "docker" else "binary",
-                version=str(version),
-                description=column.choice.engine.describe(),
-                why=column.choice.why,
-                config=f"{stem}.cfg",
-                log=f"{stem}.log",
-            )
-        )
+        took_part(haproxy_record(column.choice, f"{stem}.cfg", f"{stem}.log"))
     return [rows[setting.id] for setting in settings]
 
 

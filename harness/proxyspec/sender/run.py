@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import sys
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from proxyspec.conformance import environment
 from proxyspec.errors import ExitCode
+from proxyspec.interruption import run_interruptible
 from proxyspec.model import Verdict
 from proxyspec.records import HAProxyRecord
 from proxyspec.records.sender import SenderRecord, SenderRun
 from proxyspec.rundir import RunDirectory
+from proxyspec.runhead import Begun
 
 __all__ = ["Findings", "exit_code_of", "record_run"]
 
@@ -40,18 +36,6 @@ def exit_code_of(verdicts: Sequence[Verdict], *, strict: bool, interrupted: bool
     return ExitCode.OK
 
 
-async def _interruptible(work: Coroutine[None, None, None]) -> bool:
-    """Do the work; return whether it was interrupted."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        await work
-    except asyncio.CancelledError:
-        return True
-    return False
-
-
 def record_run(
     out: RunDirectory,
     subject: Callable[[Findings], str],
@@ -66,22 +50,12 @@ def record_run(
     Raises:
         HarnessError: the run directory cannot be written.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
+    begun = Begun(out.id)
     out.event("run-started", {"id": out.id, "kind": "sender"})
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        interrupted = asyncio.run(_interruptible(work))
-    finally:
-        # A loop that closes leaves SIGTERM at its default, which would end the caller without any cleaning up.
-        signal.signal(signal.SIGTERM, before)
+    interrupted = run_interruptible(work)
     code = exit_code_of([row.verdict for row in findings.rows], strict=strict, interrupted=interrupted)
     run = SenderRun(
-        id=out.id,
-        started=started,
-        duration=round(time.monotonic() - clock, 3),
-        status="interrupted" if interrupted else "complete",
-        command=sys.argv[1:],
-        environment=environment(None),
+        **begun.head(interrupted=interrupted),
         exit_code=code,
         subject=subject(findings),
         haproxies=findings.haproxies,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn
 from rich.table import Table
 
-from proxyspec.model import Verdict
+from proxyspec.display import UnderWay, badge, plain_table, print_lines
 from proxyspec.records.traffic import TrafficRecord, TrafficRun
 from proxyspec.traffic.model import Attempt, Scenario
 from proxyspec.traffic.run import RunListener
@@ -19,45 +17,15 @@ from proxyspec_haproxy import Choice
 
 __all__ = ["TrafficConsole", "print_traffic"]
 
-_STYLES: Final = {
-    Verdict.PASS: "green",
-    Verdict.FAIL: "bold red",
-    Verdict.WARN: "yellow",
-    Verdict.INFO: "cyan",
-    Verdict.UNTESTABLE: "magenta",
-    Verdict.SKIP: "dim",
-    Verdict.ERROR: "bold red",
-}
 
-
-class TrafficConsole(RunListener):
+class TrafficConsole(UnderWay, RunListener):
     """Shows a run of `total` scenarios; use it as a context manager around the run."""
 
     def __init__(self, console: Console, total: int) -> None:
-        self._console = console
+        super().__init__(console, "starting", total, BarColumn(bar_width=20), MofNCompleteColumn())
         self._sessions = 0
         self._failed = 0
         self._under_way: list[str] = []
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-        self._task = self._progress.add_task("starting", total=total)
-
-    def __enter__(self) -> TrafficConsole:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def haproxy(self, choice: Choice, release: str) -> None:
         """Say on which HAProxy the scenarios begin."""
@@ -67,30 +35,25 @@ class TrafficConsole(RunListener):
     def began(self, scenario: Scenario) -> None:
         """Show what is under way."""
         self._under_way.append(scenario.name)
-        self._update()
+        self._tell()
 
     def attempted(self, attempt: Attempt) -> None:
         """Count."""
         self._sessions += 1
         self._failed += attempt.fault is not None
         if self._sessions % 20 == 0:
-            self._update()
+            self._tell()
 
     def judged(self, record: TrafficRecord) -> None:
         """Print the verdict on a line."""
         if record.scenario in self._under_way:
             self._under_way.remove(record.scenario)
-        style = _STYLES[record.verdict]
-        self._progress.advance(self._task)
-        self._update()
-        self._print(f"[{style}]{record.verdict:10}[/] {escape(record.id)}  {escape(record.reason)}")
+        self._tell(judged=1)
+        self._print(f"{badge(record.verdict)} {escape(record.id)}  {escape(record.reason)}")
 
-    def _update(self) -> None:
+    def _tell(self, judged: int = 0) -> None:
         now = f"{self._sessions} sessions, {self._failed} failed: {', '.join(self._under_way)}"
-        self._progress.update(self._task, description=escape(now))
-
-    def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._update(escape(now), advance=judged)
 
 
 def _count(number: int) -> str:
@@ -98,7 +61,8 @@ def _count(number: int) -> str:
 
 
 def _table(rows: Sequence[TrafficRecord]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = plain_table()
+    table.padding = (0, 1, 0, 0)
     table.add_column("scenario", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for column in ("rate", "sent", "ack", "dlvd", "lost", "twice", "doubt", "redisp", "DOWN"):
@@ -106,7 +70,7 @@ def _table(rows: Sequence[TrafficRecord]) -> Table:
     for row in rows:
         table.add_row(
             row.scenario,
-            f"[{_STYLES[row.verdict]}]{row.verdict}[/]",
+            badge(row.verdict, 0),
             "·" if row.rate is None else f"{row.rate:.0f}/s",
             *map(_count, (row.sent, row.acknowledged, row.delivered, row.lost, row.duplicated, row.in_doubt)),
             _count(row.redispatched),
@@ -120,15 +84,10 @@ def print_traffic(console: Console, run: TrafficRun) -> None:
     for label in dict.fromkeys(row.id.rpartition("@")[2] for row in run.rows):
         console.print(f"\n[bold]HAProxy {escape(label)}[/]", highlight=False)
         console.print(_table([row for row in run.rows if row.id.rpartition("@")[2] == label]))
-    console.print(
+    print_lines(
+        console,
         "\nmessages: sent whole, acknowledged, delivered, lost, delivered twice, never answered (doubt); "
         "sessions redispatched; seconds until DOWN",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(
         f"{run.rate:g} sessions/s asked of each scenario under load; clients, HAProxy and servers share "
         f"{run.processors} processors",
-        highlight=False,
-        soft_wrap=True,
     )

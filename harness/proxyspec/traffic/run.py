@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Literal
 
-from proxyspec.conformance import environment, exit_code_of
+from proxyspec.conformance import exit_code_of
+from proxyspec.engines import haproxy_record
+from proxyspec.interruption import run_interruptible
 from proxyspec.model import Verdict
 from proxyspec.records import HAProxyRecord
 from proxyspec.records.traffic import TrafficRecord, TrafficRun
 from proxyspec.rundir import RunDirectory
+from proxyspec.runhead import Begun
 from proxyspec.traffic.expectations import judge
 from proxyspec.traffic.model import Attempt, Scenario
 from proxyspec.traffic.record import broken_record, traffic_record
@@ -58,15 +55,8 @@ class _Named:
         return PurePath("evidence") / self.label
 
     def record(self) -> HAProxyRecord:
-        engine: Literal["docker", "binary"] = "docker" if self.choice.name == "docker" else "binary"
-        return HAProxyRecord(
-            engine=engine,
-            version=str(self.choice.engine.version()),
-            description=self.choice.engine.describe(),
-            why=self.choice.why,
-            config=str(self.folder / "SCENARIO" / "haproxy.cfg"),
-            log=str(self.folder / "SCENARIO" / "haproxy.log"),
-        )
+        files = self.folder / "SCENARIO"
+        return haproxy_record(self.choice, str(files / "haproxy.cfg"), str(files / "haproxy.log"))
 
 
 def _named(choices: Sequence[Choice]) -> list[_Named]:
@@ -105,19 +95,10 @@ class _Notes(Listener):
         self.listener.judged(row)
 
 
-async def _run(
-    scenarios: Sequence[Scenario], haproxies: Sequence[_Notes], pace: Pace, listener: RunListener
-) -> Literal["complete", "interrupted"]:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        for notes in haproxies:
-            listener.haproxy(notes.named.choice, notes.named.release)
-            await run_scenarios(scenarios, notes.named.choice.engine, notes.out.path / notes.named.folder, pace, notes)
-    except asyncio.CancelledError:
-        return "interrupted"
-    return "complete"
+async def _run(scenarios: Sequence[Scenario], haproxies: Sequence[_Notes], pace: Pace, listener: RunListener) -> None:
+    for notes in haproxies:
+        listener.haproxy(notes.named.choice, notes.named.release)
+        await run_scenarios(scenarios, notes.named.choice.engine, notes.out.path / notes.named.folder, pace, notes)
 
 
 def _subject(releases: Sequence[str]) -> str:
@@ -141,32 +122,22 @@ def traffic_run(
     Raises:
         HarnessError: the run directory cannot be written.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
+    begun = Begun(out.id)
     named = _named(choices)
     haproxies = [_Notes(one, out, listener) for one in named]
     names = [scenario.name for scenario in scenarios]
     out.event("run-started", {"id": out.id, "kind": "traffic", "scenarios": names})
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        status = asyncio.run(_run(scenarios, haproxies, pace, listener))
-    finally:
-        # A loop that closes leaves SIGTERM at its default, which would end the caller without any cleaning up.
-        signal.signal(signal.SIGTERM, before)
+    interrupted = run_interruptible(_run(scenarios, haproxies, pace, listener))
     rows = [row for notes in haproxies for row in sorted(notes.rows, key=lambda row: names.index(row.scenario))]
     verdicts = [row.verdict for row in rows]
     code = exit_code_of(
         verdicts,
         failed=any(verdict in (Verdict.FAIL, Verdict.UNTESTABLE) for verdict in verdicts),
         unjudgeable=False,
-        interrupted=status == "interrupted",
+        interrupted=interrupted,
     )
     run = TrafficRun(
-        id=out.id,
-        started=started,
-        duration=round(time.monotonic() - clock, 3),
-        status=status,
-        command=list(sys.argv[1:] if command is None else command),
-        environment=environment(None),
+        **begun.head(interrupted=interrupted, command=command),
         exit_code=code,
         subject=_subject([one.release for one in named]),
         haproxies=[one.record() for one in named],

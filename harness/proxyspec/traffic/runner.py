@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from proxyspec.errors import HarnessError
+from proxyspec.front import HERE, free_ports
+from proxyspec.haproxystart import on_free_ports_in_thread
 from proxyspec.traffic.clients import Clock, offer
 from proxyspec.traffic.journals import deliveries_in, endings_in, sessions_in
 from proxyspec.traffic.model import Action, Attempt, Change, Delivery, Evidence, Mark, Scenario, Script
@@ -28,14 +29,12 @@ from proxyspec_haproxy import (
     Listen,
     Server,
     Settings,
-    StartFailed,
     render_topology,
 )
 from proxyspec_haproxy import Listener as Section
 
 __all__ = ["Listener", "Outcome", "Pace", "run_scenario", "run_scenarios", "topology"]
 
-HERE: Final = "127.0.0.1"
 #: Scenarios that take the whole rate of the run, and others, at the same time.
 LOADED_AT_ONCE: Final = 2
 LIGHT_AT_ONCE: Final = 2
@@ -50,7 +49,6 @@ HARD_STOP: Final = 20.0
 SETTLE: Final = 0.3
 #: Least time between two events, and from the last one to the last client, in seconds.
 APART: Final = 1.0
-_TRIES: Final = 3
 #: Seconds HAProxy gets to notice an event.
 NOTICE_PATIENCE: Final = 10.0
 #: What HAProxy calls a server after an event; one that was drained stays so.
@@ -98,12 +96,6 @@ def topology(scenario: Scenario, ports: Sequence[int], port: int) -> Listen:
     return Listen((listener,), settings)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.asynccontextmanager
 async def _servers(scenario: Scenario, folder: Path) -> AsyncIterator[list[ServerProcess]]:
     """Start the pool; on leaving, however that happens, none of them runs any more."""
@@ -123,26 +115,14 @@ async def _haproxy(engine: Engine, scenario: Scenario, ports: Sequence[int]) -> 
     Raises:
         HAProxyError: HAProxy refuses the configuration or does not start.
     """
-    running = None
-    for left in reversed(range(_TRIES)):
-        port = _free_port()
+    port = 0
 
-        def start(port: int = port) -> HAProxy:
-            return engine.start(render_topology(topology(scenario, ports, port), engine.version()))
+    def start() -> HAProxy:
+        nonlocal port
+        (port,) = free_ports(1)
+        return engine.start(render_topology(topology(scenario, ports, port), engine.version()))
 
-        starting = asyncio.create_task(asyncio.to_thread(start))
-        try:
-            running = await asyncio.shield(starting)
-            break
-        except asyncio.CancelledError:
-            # The thread goes on: what it has started by then is ended here, for nobody else knows of it.
-            with contextlib.suppress(HAProxyError):
-                await asyncio.to_thread((await starting).kill)
-            raise
-        except StartFailed as error:
-            if not left or "Address already in use" not in str(error):
-                raise
-    assert running is not None
+    running = await on_free_ports_in_thread(start)
     try:
         yield running, port
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from proxyspec.traffic.clients import Clock
@@ -20,6 +20,19 @@ def _rows(runtime: RuntimeClient, listener: str) -> list[StatRow]:
     return parse_stat(runtime.raw(f"show stat {listener} -1 -1"))
 
 
+async def _wait(
+    runtime: RuntimeClient, listener: str, patience: float, done: Callable[[Sequence[StatRow]], bool], late: str
+) -> None:
+    try:
+        async with asyncio.timeout(patience):
+            while True:
+                if done(await asyncio.to_thread(_rows, runtime, listener)):
+                    return
+                await asyncio.sleep(INTERVAL)
+    except TimeoutError:
+        raise TimeoutError(late) from None
+
+
 async def wait_checked(runtime: RuntimeClient, listener: str, patience: float) -> None:
     """Wait until HAProxy has finished a check of every server it checks.
 
@@ -27,15 +40,11 @@ async def wait_checked(runtime: RuntimeClient, listener: str, patience: float) -
         TimeoutError: that takes longer than `patience` seconds.
         RuntimeUnavailable: HAProxy does not answer.
     """
-    try:
-        async with asyncio.timeout(patience):
-            while True:
-                rows = await asyncio.to_thread(_rows, runtime, listener)
-                if all(row.check is None or row.check.finished for row in rows if row.is_server):
-                    return
-                await asyncio.sleep(INTERVAL)
-    except TimeoutError:
-        raise TimeoutError(f"not every server was checked within {patience:g} s") from None
+
+    def checked(rows: Sequence[StatRow]) -> bool:
+        return all(row.check is None or row.check.finished for row in rows if row.is_server)
+
+    await _wait(runtime, listener, patience, checked, f"not every server was checked within {patience:g} s")
 
 
 async def wait_empty(runtime: RuntimeClient, listener: str, server: str, patience: float) -> None:
@@ -45,15 +54,11 @@ async def wait_empty(runtime: RuntimeClient, listener: str, server: str, patienc
         TimeoutError: that takes longer than `patience` seconds.
         RuntimeUnavailable: HAProxy does not answer.
     """
-    try:
-        async with asyncio.timeout(patience):
-            while True:
-                rows = await asyncio.to_thread(_rows, runtime, listener)
-                if not any(row.sessions for row in rows if row.name == server):
-                    return
-                await asyncio.sleep(INTERVAL)
-    except TimeoutError:
-        raise TimeoutError(f"{server} still had sessions after {patience:g} s") from None
+
+    def empty(rows: Sequence[StatRow]) -> bool:
+        return not any(row.sessions for row in rows if row.name == server)
+
+    await _wait(runtime, listener, patience, empty, f"{server} still had sessions after {patience:g} s")
 
 
 class Lateness:

@@ -1,8 +1,10 @@
 // What the page gains with a script: filter, search, deep links, next problem, copy, larger plots. Nothing needs it.
 "use strict";
 (() => {
-  const verdicts = ["fail", "error", "warn", "untestable", "pass", "info", "skip"];
+  // Verdicts and what a baseline made of them, each with its class in the matrix.
   const cellOf = { fail: "f", error: "e", warn: "w", untestable: "u", pass: "p", info: "i", skip: "s" };
+  for (const name of ["new", "regressed", "stale", "known", "fixed"]) cellOf[name] = name;
+  const names = Object.keys(cellOf);
   const words = (node) => node.textContent.toLowerCase();
   const make = (name, attributes = {}, ...children) => {
     const node = document.createElement(name);
@@ -11,17 +13,21 @@
     return node;
   };
 
-  // One entry for each thing that can be found: its node, its verdicts, its text (read when first needed).
-  const entries = [];
-  for (const row of document.querySelectorAll(".cases tbody tr:not(.group)"))
-    entries.push({ node: row, verdicts: verdictsOf(row.querySelector(".badge")) });
-  for (const row of document.querySelectorAll(".matrix tbody tr"))
-    entries.push({ node: row, verdicts: new Set([...row.cells].map((cell) => cell.className.split(" ")[0])), cells: true });
-  for (const box of document.querySelectorAll(".case"))
-    entries.push({ node: box, verdicts: new Set([...box.classList].map((name) => name.replace("case-", ""))), box: true });
+  // One entry for each thing that can be found: its node, its verdicts, its text. Read when first needed.
+  let entries;
+  const index = () => {
+    entries = [];
+    for (const row of document.querySelectorAll(".cases tbody tr:not(.group)"))
+      entries.push({ node: row, verdicts: verdictsOf(row) });
+    for (const row of document.querySelectorAll(".matrix tbody tr"))
+      entries.push({ node: row, verdicts: new Set([...row.cells].flatMap((cell) => [...cell.classList])), cells: true });
+    for (const box of document.querySelectorAll(".case"))
+      entries.push({ node: box, verdicts: new Set([...box.classList].map((name) => name.replace("case-", ""))), box: true });
+  };
 
-  function verdictsOf(badge) {
-    return new Set(badge ? [...badge.classList].map((name) => name.replace("badge-", "")) : []);
+  function verdictsOf(row) {
+    const marks = [...row.querySelectorAll(".badge, .expected")];
+    return new Set(marks.flatMap((mark) => [...mark.classList]).map((name) => name.replace(/^(badge|expected)-/, "")));
   }
 
   // The address holds a place and the state of the filter: #run-1-case-7?q=tlv&v=fail,warn
@@ -31,7 +37,7 @@
     const given = new URLSearchParams(rest);
     state.place = place;
     state.query = given.get("q") || "";
-    state.chosen = new Set((given.get("v") || "").split(",").filter((name) => verdicts.includes(name)));
+    state.chosen = new Set((given.get("v") || "").split(",").filter((name) => names.includes(name)));
   };
   const write = () => {
     const given = new URLSearchParams();
@@ -45,9 +51,8 @@
   const search = make("input", { type: "search", placeholder: "Search cases, bytes, reasons  /", "aria-label": "Search" });
   const told = make("output", { "aria-live": "polite" });
   const buttons = new Map();
-  const present = new Set(entries.flatMap((entry) => [...entry.verdicts]));
-  for (const name of verdicts)
-    if (present.has(name) || present.has(cellOf[name])) {
+  for (const name of names)
+    if (document.querySelector(`.case-${name}, .cases .badge-${name}, .cases .expected-${name}, .matrix td.${cellOf[name]}`)) {
       const button = make("button", { type: "button", "aria-pressed": "false" }, name.toUpperCase());
       button.addEventListener("click", () => {
         if (!state.chosen.delete(name)) state.chosen.add(name);
@@ -63,6 +68,7 @@
     const filtering = query !== "" || state.chosen.size > 0;
     let seen = 0;
     let all = 0;
+    if (!entries) index();
     for (const entry of entries) {
       let fits = !state.chosen.size;
       for (const name of state.chosen) fits ||= entry.verdicts.has(entry.cells ? cellOf[name] : name);
@@ -131,23 +137,28 @@
     go(state.place);
   });
 
-  // Copy, beside every command; the old way where the page may not use the clipboard.
-  for (const block of document.querySelectorAll("pre.shell")) {
-    const button = make("button", { type: "button", class: "copy" }, "Copy");
-    button.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(block.textContent);
-      } catch {
-        getSelection().selectAllChildren(block);
-        document.execCommand("copy");
+  // Copy, beside every command that is not folded away; the old way where the page may not use the clipboard.
+  const copyable = (within) => {
+    for (const block of within.querySelectorAll("pre.shell"))
+      if (!block.closest(".copyable, details:not([open])")) {
+        const button = make("button", { type: "button", class: "copy" }, "Copy");
+        button.addEventListener("click", async () => {
+          try {
+            await navigator.clipboard.writeText(block.textContent);
+          } catch {
+            getSelection().selectAllChildren(block);
+            document.execCommand("copy");
+          }
+          for (const other of document.querySelectorAll(".copy")) other.textContent = "Copy";
+          button.textContent = "Copied";
+        });
+        const holder = make("div", { class: "copyable" });
+        block.replaceWith(holder);
+        holder.append(block, button);
       }
-      for (const other of document.querySelectorAll(".copy")) other.textContent = "Copy";
-      button.textContent = "Copied";
-    });
-    const holder = make("div", { class: "copyable" });
-    block.replaceWith(holder);
-    holder.append(block, button);
-  }
+  };
+  copyable(document);
+  document.addEventListener("toggle", (event) => copyable(event.target), { capture: true });
 
   // Any plot, as large as the window.
   for (const figure of document.querySelectorAll("figure"))
@@ -168,7 +179,7 @@
       figure.prepend(button);
     }
 
-  if (entries.length) {
+  if (buttons.size) {
     tools.append(search, ...buttons.values(), next, told);
     tools.hidden = false;
   }

@@ -5,8 +5,8 @@ A server that spins looks like silence on the wire, so its processes are watched
 
 from proxyspec.casebook import LEFT, REFUSED, Chapter, proxied
 from proxyspec.layers.authoring import TLVType, local, ssl, tlv, unknown, v1, v2
-from proxyspec.model import Accept, Await, HalfClose, Level, OutcomeKind, Reset, Send
-from proxyspec_scenarios.headers import BOTH, EHLO, NEXT_V1, SERVES_UNKNOWN, next_of
+from proxyspec.model import Accept, Await, Crowd, HalfClose, Level, OutcomeKind, Reset, Send
+from proxyspec_scenarios.headers import BOTH, EHLO, NEXT_V1, SERVES_UNKNOWN, V1, next_of
 
 chapter = Chapter(
     "aftermath",
@@ -156,6 +156,20 @@ for _name, _bytes in (("unspec", v2(family=0, address=b"")), ("udp4-no-block", v
         versions=frozenset({2}),
         control="v2/tcp4/ok",
         then=next_of(2),
+    )
+for _name, _bytes in (
+    ("silent", b""),
+    ("v1-partial", v1()[:20]),
+    ("v2-partial", v2()[:14]),
+    ("greeted", v1()),
+):
+    chapter.accepts(
+        f"waiting/{_name}",
+        v1(),
+        "While another connection waits, the target serves, and idles behind it",
+        versions=BOTH if "v2" in _name else V1,
+        crowd=Crowd(1, _bytes),
+        then=NEXT_V1,
     )
 chapter.accepts_real(
     "stale/after-refusal",

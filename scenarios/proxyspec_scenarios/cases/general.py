@@ -3,7 +3,7 @@
 from proxyspec.casebook import REAL, REFUSED, SOFT_REFUSED, Chapter, dribble, proxied
 from proxyspec.layers.authoring import local, unknown, v1, v2
 from proxyspec.model import Accept, Await, Crowd, HalfClose, Level, OutcomeKind, Pause, Send, Source, Timing
-from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, SERVES_UNKNOWN, V2
+from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, SERVES_UNKNOWN, TAKES_MAIL, V2
 
 chapter = Chapter(
     "general",
@@ -267,6 +267,7 @@ either(
     commands=(b"MAIL FROM:<probe@probe.test>\r\n", v1(FORGED), b"RSET\r\n"),
     expected_errors=1,
     least_errors=1,
+    needs=TAKES_MAIL,
 )
 either(
     "mid-session/after-unlisted-greeting",

@@ -3,7 +3,17 @@
 from proxyspec.casebook import REFUSED, Chapter, proxied
 from proxyspec.layers.authoring import local, unknown, v1, v2
 from proxyspec.model import Crowd, Level
-from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, NEXT_ADDRESS, NEXT_V1, NEXT_V2, SERVES_UNKNOWN, V2
+from proxyspec_scenarios.headers import (
+    BOTH,
+    EHLO,
+    FORGED,
+    NEXT_ADDRESS,
+    NEXT_V1,
+    NEXT_V2,
+    SERVES_UNKNOWN,
+    TAKES_MAIL,
+    V2,
+)
 
 chapter = Chapter(
     "isolation",
@@ -80,6 +90,7 @@ accepts(
     v1(),
     "A transaction that begins beside a session is none of its",
     commands=(b"MAIL FROM:<probe@probe.test>\r\n", b"RSET\r\n"),
+    needs=TAKES_MAIL,
     beside=NEXT_V1,
     then=NEXT_V1,
 )
@@ -94,6 +105,7 @@ either(
     commands=(b"RCPT TO:<probe@probe.test>\r\n",),
     expected_errors=1,
     least_errors=1,
+    needs=TAKES_MAIL,
     # Another client's transaction is open meanwhile.
     crowd=Crowd(1, NEXT_V1.header + EHLO + b"MAIL FROM:<other@probe.test>\r\n"),
     beside=NEXT_V1,

@@ -3,7 +3,7 @@
 from proxyspec.casebook import REAL, REFUSED, Chapter, proxied
 from proxyspec.layers.authoring import SSLClient, local, ssl, unknown, v1, v2
 from proxyspec.model import Accept, Await, Capability, HalfClose, Level, OutcomeKind, Pause, Send, StartTls
-from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, SERVES_UNKNOWN, V2
+from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, SERVES_UNKNOWN, TAKES_MAIL, V2
 
 chapter = Chapter(
     "smtp",
@@ -17,6 +17,8 @@ chapter = Chapter(
         "command": ("smtp.header.not-a-command", "smtp.header.not-counted"),
         "greeting": ("smtp.banner.after-header", "smtp.code.no-220-on-fail"),
         "starttls": ("smtp.starttls.order",),
+        "starttls/state-forgotten": ("smtp.starttls.order", "smtp.starttls.forget"),
+        "starttls/greeting-forgotten": ("smtp.starttls.order", "smtp.starttls.forget"),
         "starttls/second-header": ("smtp.starttls.no-second-header",),
         "starttls/injection": ("smtp.starttls.injection",),
         "implicit-tls": ("smtp.tls.header-outside",),
@@ -71,6 +73,7 @@ accepts(
     v1(),
     "The client's address stays through RSET, NOOP and transactions",
     commands=(b"NOOP\r\n", *_MAIL, b"EHLO other.probe.test\r\n", b"RSET\r\n"),
+    needs=TAKES_MAIL,
 )
 accepts(
     "address/helo-lies",
@@ -107,6 +110,7 @@ either(
     REFUSED,
     commands=(*_MAIL[:1], b"RCPT TO:<nobody@relay.invalid>\r\n", b"RSET\r\n"),
     expected_errors=1,
+    needs=TAKES_MAIL,
 )
 for _verb in (b"NOOP\r\n", b"HELP\r\n", b"VRFY nobody\r\n"):
     accepts(
@@ -191,16 +195,14 @@ for _name, _frame, _versions, _sees in (
         _frame,
         "The header comes in clear before the greeting, and its address stays behind STARTTLS",
         sees=_sees,
-        section="RFC 3207, 4.2",
         commands=(b"STARTTLS\r\n", b"EHLO inside.probe.test\r\n", *_MAIL),
-        needs=_STARTTLS,
+        needs=_STARTTLS | TAKES_MAIL,
         versions=frozenset(_versions),
     )
 accepts_real(
     "starttls/unknown",
     unknown(),
     "Behind UNKNOWN and STARTTLS the peer itself is named",
-    section="RFC 3207, 4.2",
     commands=(b"STARTTLS\r\n",),
     needs=_STARTTLS | SERVES_UNKNOWN,
 )
@@ -208,7 +210,6 @@ accepts_real(
     "starttls/local",
     local(),
     "Behind LOCAL and STARTTLS the peer itself is named",
-    section="RFC 3207, 4.2",
     commands=(b"STARTTLS\r\n",),
     needs=_STARTTLS,
     versions=V2,
@@ -224,7 +225,7 @@ either(
     commands=(b"MAIL FROM:<probe@probe.test>\r\n", b"STARTTLS\r\n", b"RCPT TO:<probe@probe.test>\r\n"),
     expected_errors=2,
     least_errors=1,
-    needs=_STARTTLS,
+    needs=_STARTTLS | TAKES_MAIL,
 )
 either(
     "starttls/greeting-forgotten",
@@ -237,7 +238,7 @@ either(
     commands=(b"STARTTLS\r\n", b"MAIL FROM:<probe@probe.test>\r\n"),
     expected_errors=1,
     least_errors=1,
-    needs=_STARTTLS,
+    needs=_STARTTLS | TAKES_MAIL,
 )
 for _name, _second, _versions, _errors in (
     ("v1", v1(FORGED), {1}, 1),
@@ -250,7 +251,6 @@ for _name, _second, _versions, _errors in (
         proxied(),
         REFUSED,
         level=Level.SECURITY,
-        section="RFC 3207, 4.2",
         commands=(b"STARTTLS\r\n", _second, b"NOOP\r\n"),
         expected_errors=_errors,
         least_errors=1,
@@ -356,6 +356,7 @@ for _name, _tlv in (
         "What the proxy says of TLS does not keep a session from being served",
         section="2.2.6",
         commands=_MAIL,
+        needs=TAKES_MAIL,
         versions=V2,
     )
 for _name, _tlv, _needs in (
@@ -386,5 +387,6 @@ accepts(
     (Send(v1()), Await()),
     "A client that says QUIT behind the greeting was a session like any other",
     commands=_MAIL,
+    needs=TAKES_MAIL,
     versions=BOTH,
 )

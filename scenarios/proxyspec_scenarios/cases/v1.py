@@ -120,7 +120,13 @@ rejects("case/proxy", b"proxy" + _TCP4[5:] + b"\r\n", "The prefix is upper case"
 rejects("case/proxy-mixed", b"Proxy" + _TCP4[5:] + b"\r\n", "The prefix is upper case in all its letters")
 rejects("case/tcp4", v1(protocol="tcp4"), "The protocol is upper case")
 rejects("case/tcp6", v1("2001:db8::1", protocol="Tcp6"), "TCP6 is upper case", control="v1/tcp6/ok")
-rejects("case/unknown", b"PROXY unknown\r\n", "UNKNOWN is upper case")
+rejects(
+    "case/unknown",
+    b"PROXY unknown\r\n",
+    "UNKNOWN is upper case",
+    control="v1/unknown/short",
+    needs=SERVES_UNKNOWN,
+)
 for _name, _line, _title in (
     ("none", b"PROXYTCP4" + _TCP4[10:], "A space stands behind the prefix"),
     ("double", _TCP4.replace(b"TCP4 ", b"TCP4  "), "Exactly one space stands between two fields"),

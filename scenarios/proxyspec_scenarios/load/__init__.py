@@ -1,1 +1,1 @@
-"""The load profiles: every other file of this folder is one, a locustfile that `locust -f` runs as it is."""
+"""The load profiles: every file of this folder without a leading underscore is one, which `locust -f` runs as it is."""

@@ -20,6 +20,7 @@ from proxyspec.load.judging import Evidence, no_growth
 from proxyspec.load.plugin import Profile, declare
 from proxyspec.load.scripts import PATTERNS, Pattern
 from proxyspec.records import Threshold
+from proxyspec_scenarios.load._mail import Deliverer
 
 _turns: Iterator[Pattern] = itertools.cycle(PATTERNS)
 
@@ -76,13 +77,8 @@ class Ender(ProxySmtpUser):
         self.client.end(next(_turns))
 
 
-class Mailer(ProxySmtpUser):
+class Mailer(Deliverer):
     """Ordinary mail, which must not notice."""
 
     fixed_count = 5
     wait_time = constant_throughput(20)
-
-    @task  # type: ignore[untyped-decorator] # Locust carries no types we follow
-    def deliver(self) -> None:
-        """One session, connect to QUIT."""
-        self.client.session()

@@ -15,25 +15,13 @@ from proxyspec.load.cohort import Cohort
 from proxyspec.load.judging import happened
 from proxyspec.load.plugin import Profile, declare
 from proxyspec.load.scripts import drip, drip_endlessly
+from proxyspec_scenarios.load._held import SLACK, expected
+from proxyspec_scenarios.load._mail import Deliverer
 
-#: How late most may be, and how late any may be, in seconds.
-MOST, ANY = 0.25, 1.0
-#: How late an answer is still worth waiting for, in seconds.
-SLACK = 10.0
 #: What those are counted as whose header is whole in time.
 IN_TIME = "header in pieces"
 #: Parts of the deadline between two pieces: the longest of our headers is whole in half of it, or never.
 QUICK, SLOW = 1 / 80, 1 / 10
-
-
-def _expected(deadline: float) -> tuple[str, ...]:
-    return (
-        "errors == 0",
-        f"min(held) >= {deadline:g}s",
-        f"p99(held) < {deadline + MOST:g}s",
-        f"max(held) < {deadline + ANY:g}s",
-        "p99(header_to_banner) < 1s",
-    )
 
 
 declare(
@@ -41,7 +29,7 @@ declare(
         users=300,
         spawn_rate=1000,
         seconds=60,
-        thresholds=_expected,
+        thresholds=expected,
         checks=(happened(IN_TIME, "headers in pieces that were served"),),
         needs_header=True,
     )
@@ -76,13 +64,8 @@ class Endless(ProxySmtpUser):
         raise StopUser
 
 
-class Mailer(ProxySmtpUser):
+class Mailer(Deliverer):
     """Ordinary mail, whose greetings must not be late."""
 
     fixed_count = 10
     wait_time = constant_throughput(10)
-
-    @task  # type: ignore[untyped-decorator] # Locust carries no types we follow
-    def deliver(self) -> None:
-        """One session, connect to QUIT."""
-        self.client.session()

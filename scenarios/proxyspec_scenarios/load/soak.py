@@ -4,11 +4,11 @@ Alone:      locust -f soak.py --host smtp://127.0.0.1:2525 --server-pid 4711
 In proxyspec: proxyspec load smtp://127.0.0.1:2525 --profile soak --time 8h --pid 4711
 """
 
-from locust import constant_throughput, task
+from locust import constant_throughput
 
-from proxyspec.load.client import ProxySmtpUser
 from proxyspec.load.judging import no_growth, recovered
 from proxyspec.load.plugin import Profile, declare
+from proxyspec_scenarios.load._mail import Deliverer
 
 #: How much more memory the server may use at the end than after the first quarter, as a share.
 GROWTH = 0.1
@@ -24,12 +24,7 @@ declare(
 )
 
 
-class Soak(ProxySmtpUser):
+class Soak(Deliverer):
     """Delivers up to two messages a second, each in a session of its own."""
 
     wait_time = constant_throughput(2)
-
-    @task  # type: ignore[untyped-decorator] # Locust carries no types we follow
-    def deliver(self) -> None:
-        """One session, connect to QUIT."""
-        self.client.session()

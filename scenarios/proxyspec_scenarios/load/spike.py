@@ -4,13 +4,13 @@ Alone:      locust -f spike.py --host smtp://127.0.0.1:2525
 In proxyspec: proxyspec load smtp://127.0.0.1:2525 --profile spike --users 500
 """
 
-from locust import constant_throughput, task
+from locust import constant_throughput
 
-from proxyspec.load.client import ProxySmtpUser
 from proxyspec.load.judging import recovered
 from proxyspec.load.plugin import Profile, declare
 from proxyspec.load.shape import StagedShape
 from proxyspec.load.stages import Stage
+from proxyspec_scenarios.load._mail import Deliverer
 
 declare(
     Profile(
@@ -29,12 +29,7 @@ class Spike(StagedShape):
     stages = (Stage(1 / 3, 0.1), Stage(1 / 3, 1), Stage(1 / 3, 0.1))
 
 
-class Sender(ProxySmtpUser):
+class Sender(Deliverer):
     """Delivers up to ten messages a second, each in a session of its own."""
 
     wait_time = constant_throughput(10)
-
-    @task  # type: ignore[untyped-decorator] # Locust carries no types we follow
-    def deliver(self) -> None:
-        """One session, connect to QUIT."""
-        self.client.session()

@@ -18,26 +18,13 @@ from proxyspec.load.client import ProxySmtpUser
 from proxyspec.load.cohort import Cohort
 from proxyspec.load.plugin import Profile, declare
 from proxyspec.load.scripts import Cut, hold
-
-#: How late most may be, and how late any may be, in seconds.
-MOST, ANY = 0.25, 1.0
-#: How late an answer is still worth waiting for, in seconds.
-SLACK = 10.0
+from proxyspec_scenarios.load._held import SLACK, expected
+from proxyspec_scenarios.load._mail import Deliverer
 
 _cuts: Iterator[Cut] = itertools.cycle((Cut.NOTHING, Cut.HALF, Cut.ALMOST))
 
 
-def _expected(deadline: float) -> tuple[str, ...]:
-    return (
-        "errors == 0",
-        f"min(held) >= {deadline:g}s",
-        f"p99(held) < {deadline + MOST:g}s",
-        f"max(held) < {deadline + ANY:g}s",
-        "p99(header_to_banner) < 1s",
-    )
-
-
-declare(Profile(users=500, spawn_rate=1000, seconds=60, thresholds=_expected, needs_header=True))
+declare(Profile(users=500, spawn_rate=1000, seconds=60, thresholds=expected, needs_header=True))
 
 
 _cohort = Cohort()
@@ -55,13 +42,8 @@ class Holder(ProxySmtpUser):
         raise StopUser
 
 
-class Mailer(ProxySmtpUser):
+class Mailer(Deliverer):
     """Ordinary mail, whose greetings must not be late."""
 
     fixed_count = 10
     wait_time = constant_throughput(10)
-
-    @task  # type: ignore[untyped-decorator] # Locust carries no types we follow
-    def deliver(self) -> None:
-        """One session, connect to QUIT."""
-        self.client.session()

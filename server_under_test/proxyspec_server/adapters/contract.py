@@ -41,6 +41,8 @@ class Facts:
     oracle_file: str | None = None
     oracle_pattern: str | None = None
     recipient: str | None = None
+    #: Somebody it takes mail for.
+    mailbox: str = f"sink@{HOST}"
     capabilities: tuple[str, ...] = ()
     #: Connections it can serve side by side within its header deadline, on a machine of two cores.
     parallel: int = 1024

@@ -2,6 +2,8 @@
 
 # ruff: noqa: D102 - each class says what its one method does wrong.
 
+from typing import ClassVar
+
 from proxyspec_server.connection import Action, Connection, State
 from proxyspec_server.defects.seed import AS_PROXIED, L4, NOT_ALLOWED, SESSION, seeded, steps, unlisted, v2
 from proxyspec_server.probe import Pause
@@ -56,6 +58,36 @@ class SecondV2Obeyed(Connection):
         return super().accept_header(header, rest)
 
 
+class _ProxyObeyed(SmtpSession):
+    """PROXY is a command of the session, for those of one standing."""
+
+    obeyed: ClassVar[Standing]
+
+    def do_proxy(self, argument: bytes) -> None:
+        header = header_of(b"PROXY " + argument)
+        if self._standing is not self.obeyed or header is None or header.source is None:
+            super().do_proxy(argument)
+            return
+        self.client = header.source
+        self.say(self._profile.replies.done)
+
+
+class _SignatureObeyed(Connection):
+    """A version 2 header is obeyed wherever a segment of the session begins with it."""
+
+    #: Whether the session began with a header.
+    after_header: ClassVar[bool]
+
+    def plaintext(self, data: bytes) -> list[Action]:
+        if self.state is State.SESSION and self._session is not None and (self.header is not None) is self.after_header:
+            parser = self._profile.header_parser()
+            verdict = parser.feed(data) if data.startswith(SIGNATURE) else None
+            if isinstance(verdict, Header) and verdict.source is not None:
+                self._session.client = self.client = verdict.source
+                return super().plaintext(parser.rest)
+        return super().plaintext(data)
+
+
 @seeded(
     "mid-session-v1-obeyed",
     origin="chrj/smtpd PR 64 and 65",
@@ -64,16 +96,10 @@ class SecondV2Obeyed(Connection):
     healthy="220, 250 [192.0.2.1], 503 5.5.1, 250 [192.0.2.1], 221, FIN",
     defective="220, 250 [192.0.2.1], 250, 250 [198.51.100.77], 221, FIN",
 )
-class MidSessionV1Obeyed(SmtpSession):
+class MidSessionV1Obeyed(_ProxyObeyed):
     """PROXY is a command of the session, for those who had to begin with it."""
 
-    def do_proxy(self, argument: bytes) -> None:
-        header = header_of(b"PROXY " + argument)
-        if self._standing is not Standing.LISTED or header is None or header.source is None:
-            super().do_proxy(argument)
-            return
-        self.client = header.source
-        self.say(self._profile.replies.done)
+    obeyed = Standing.LISTED
 
 
 @seeded(
@@ -87,17 +113,10 @@ class MidSessionV1Obeyed(SmtpSession):
     healthy="220, 250 [192.0.2.1], 500 5.5.1, 500 5.5.1, 500 5.5.1, 500 5.5.1, 221, FIN",
     defective="220, 250 [192.0.2.1], 250 [198.51.100.77], 221, FIN",
 )
-class MidSessionV2Obeyed(Connection):
+class MidSessionV2Obeyed(_SignatureObeyed):
     """A version 2 header is obeyed wherever a segment begins with it."""
 
-    def plaintext(self, data: bytes) -> list[Action]:
-        if self.state is State.SESSION and self._session is not None and self.header is not None:
-            parser = self._profile.header_parser()
-            verdict = parser.feed(data) if data.startswith(SIGNATURE) else None
-            if isinstance(verdict, Header) and verdict.source is not None:
-                self._session.client = self.client = verdict.source
-                return super().plaintext(parser.rest)
-        return super().plaintext(data)
+    after_header = True
 
 
 @seeded(
@@ -127,16 +146,10 @@ class SecondHeaderSilent(SmtpSession):
     healthy=NOT_ALLOWED,
     defective="220, 250, 250 [192.0.2.1], 221, FIN",
 )
-class UnlistedV1Obeyed(SmtpSession):
+class UnlistedV1Obeyed(_ProxyObeyed):
     """PROXY is a command of the session, for those who may not send it."""
 
-    def do_proxy(self, argument: bytes) -> None:
-        header = header_of(b"PROXY " + argument)
-        if self._standing is not Standing.UNLISTED or header is None or header.source is None:
-            super().do_proxy(argument)
-            return
-        self.client = header.source
-        self.say(self._profile.replies.done)
+    obeyed = Standing.UNLISTED
 
 
 @seeded(
@@ -146,17 +159,10 @@ class UnlistedV1Obeyed(SmtpSession):
     shows=unlisted(v2() + SESSION),
     healthy=NOT_ALLOWED,
 )
-class UnlistedV2Obeyed(Connection):
+class UnlistedV2Obeyed(_SignatureObeyed):
     """A version 2 header is obeyed whoever sends it."""
+
+    after_header = False
 
     def opens_with_signature(self, data: bytes) -> bool:
         return False
-
-    def plaintext(self, data: bytes) -> list[Action]:
-        if self.state is State.SESSION and self._session is not None and self.header is None:
-            parser = self._profile.header_parser()
-            verdict = parser.feed(data) if data.startswith(SIGNATURE) else None
-            if isinstance(verdict, Header) and verdict.source is not None:
-                self._session.client = self.client = verdict.source
-                return super().plaintext(parser.rest)
-        return super().plaintext(data)

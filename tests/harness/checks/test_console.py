@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from proxyspec.checks.console import cell_text, print_checks, tally
+from proxyspec.checks.console import cell_text, print_checks
 from proxyspec.checks.record import exit_code_of
 from proxyspec.errors import ExitCode
 from proxyspec.model import Verdict
@@ -70,9 +70,7 @@ def test_a_cell_says_what_is_known() -> None:
     assert cell_text(row("l4", "3.2.26", result="L4OK", seconds=None), between="\n") == "UP L4OK\n 2R"
 
 
-def test_the_exit_code_and_the_tally_follow_from_the_verdicts() -> None:
-    assert tally(ROWS) == "6 PASS, 1 FAIL"
-    assert tally([]) == "nothing judged"
+def test_the_exit_code_follows_from_the_verdicts() -> None:
     passed, failed = [Verdict.PASS, Verdict.INFO], [Verdict.PASS, Verdict.UNTESTABLE]
     assert exit_code_of(passed, interrupted=False) is ExitCode.OK
     assert exit_code_of(failed, interrupted=False) is ExitCode.FAILED

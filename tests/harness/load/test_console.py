@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from proxyspec.conformance import environment, target_record
+from proxyspec.conformance import target_record
 from proxyspec.load.console import LoadConsole, print_load
 from proxyspec.load.messages import Started, Tick
 from proxyspec.model import Target
 from proxyspec.records import LoadError, LoadPoint, LoadRun, LoadStep, Threshold
+from proxyspec.runhead import environment
 
 TIMES = {"0.5": 1.25, "0.9": 2.0, "0.95": 3.0, "0.99": 4.0, "1.0": 12345.678}
 

@@ -115,6 +115,58 @@ def test_the_quick_pattern_reads_what_the_patient_reader_reads(data: bytes) -> N
         assert [reply.code for reply in ReplyReader().feed(found[0], 0.0)] == [int(found[1])]
 
 
+PIECES = st.lists(
+    st.sampled_from(
+        [*REPLIES, b"250 ok\r\n250 ok\r\n", b"250 ok\r\n354 go\r\n", b"250-o", b"ne\r\n250 ok\r\n", b"421 x\r\n"]
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(PIECES, st.booleans())
+def test_what_was_heard_before_is_taken_like_the_first_time(extra: list[bytes], pipelining: bool) -> None:
+    script = Script(delivery(SessionOptions(message_size=300, pipelining=pipelining)).moves)
+    pieces = [b"220 hi\r\n", b"250-x\r\n250 PIPELINING\r\n", *extra]
+
+    def play() -> tuple[object, ...]:
+        dialogue, out = _opened(script)
+        said = [out]
+        failure = None
+        try:
+            for number, piece in enumerate(pieces):
+                said.append(dialogue.heard(piece, 120 + 7 * number))
+        except StepFailed as failed:
+            failure = str(failed)
+        return (
+            said,
+            failure,
+            dialogue.taken,
+            dialogue.at,
+            dialogue.stance,
+            dialogue.step,
+            dialogue.since,
+            dialogue.done,
+            dialogue.heard_bytes,
+        )
+
+    first = play()
+    assert script.known[0]
+    assert play() == play() == first
+
+
+def test_only_so_many_replies_are_remembered() -> None:
+    script = Script(delivery(OPTIONS).moves)
+    for number in range(500):
+        dialogue, _ = _opened(script)
+        dialogue.heard(b"220 hi %d\r\n" % number, 120)
+        dialogue.heard(b"250 %s\r\n" % (b"x" * 900), 130)
+        assert dialogue.step is Step.MAIL
+    assert 0 < len(script.known[0]) < 100
+    # Long ones are not worth it.
+    assert not script.known[1]
+
+
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(
     ("reply", "what"), [(b"421 busy\r\n", "421"), (b"hello\r\n", "no reply line"), (b"x" * 5000, "no reply line")]

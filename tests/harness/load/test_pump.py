@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from proxyspec.load.dialogue import Dialogue, Hold, Say, Script
-from proxyspec.load.engine import Endpoint, Line
+from proxyspec.load.engine import Endpoint, Engine, Line
 from proxyspec.load.options import SessionOptions
 from proxyspec.load.pump import Pump
 from proxyspec.load.scripts import delivery
@@ -74,3 +74,20 @@ def test_a_greenlet_torn_out_of_its_sleep_abandons_its_line(pump: Pump) -> None:
         assert _play(pump, fake).failure is None
     assert holder.dead
     assert str(begun[0].failure) == "unfinished at held"
+
+
+def test_a_busy_pump_leaves_turns_to_timers(pump: Pump, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+
+    def busy(_: Engine) -> int:
+        nonlocal turns
+        turns += 1
+        return 1
+
+    monkeypatch.setattr(Engine, "turn", busy)
+    pump._turn()
+    for timers in range(1, 6):
+        gevent.sleep(1e-6)
+        # However much there is to do, a timer that is due waits for a few calls at most.
+        assert turns <= 8 * (timers + 2)
+    assert turns >= 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ STEADY = Path(proxyspec_scenarios.load.__path__[0]) / "steady.py"
 
 LOCUSTFILE = '''"""A profile of the tests."""
 import os
+import time
 from locust import task
 from proxyspec.load.client import ProxySmtpUser
 from proxyspec.load.plugin import Profile, declare
@@ -163,6 +165,52 @@ def test_processes_share_a_load_and_their_figures_add_up(tmp_path: Path) -> None
     assert _no_child_left()
 
 
+def test_who_listens_to_requests_hears_every_session_and_nothing_is_counted_twice(tmp_path: Path) -> None:
+    for name, listening in (
+        ("alone", ""),
+        ("heard", "events.request.add_listener(lambda name, **_: heard.append(name))"),
+    ):
+        profile, found = tmp_path / f"{name}.py", tmp_path / f"{name}.json"
+        profile.write_text(
+            LOCUSTFILE.format(work="self.client.session()")
+            + f"""
+
+import json
+from pathlib import Path
+from locust import events
+
+heard = []
+{listening}
+
+
+@events.quit.add_listener
+def _tell(**_):
+    stats = seen.stats
+    rows = {{name: entry.num_requests for (name, _), entry in stats.entries.items()}}
+    session = stats.entries["session", "SMTP"]
+    spread = sum(session.response_times.values()), sum(session.num_reqs_per_sec.values()), session.total_content_length
+    told = {{"rows": rows, "total": stats.total.num_requests, "spread": spread, "heard": heard}}
+    Path({str(found)!r}).write_text(json.dumps(told))
+
+
+@events.init.add_listener
+def _see(environment, **_):
+    global seen
+    seen = environment
+"""
+        )
+        with fake_smtp() as fake:
+            run = _run(fake, tmp_path / name, LoadOptions(users=2, seconds=1), profile=profile)
+        told = json.loads(found.read_text())
+        steps = {step.name: step.count for step in run.steps}
+        assert told["rows"] == steps
+        assert told["total"] == sum(steps.values())
+        assert told["spread"][:2] == [run.sessions] * 2
+        assert told["spread"][2] > run.sessions * len(b"250 ok\r\n" * 7)
+        assert told["heard"] == (["session"] * run.sessions if listening else [])
+        assert run.sessions > 0
+
+
 def test_a_worker_that_dies_is_told_and_the_rest_adds_up(tmp_path: Path) -> None:
     profile = tmp_path / "mine.py"
     # The one worker that gets this user ends without a word; the other users go on.
@@ -172,16 +220,20 @@ def test_a_worker_that_dies_is_told_and_the_rest_adds_up(tmp_path: Path) -> None
 
 class Killer(ProxySmtpUser):
     fixed_count = 1
+    begun = 0.0
+
+    def on_start(self):
+        self.begun = time.monotonic()
 
     @task
     def die(self):
-        if self.client.session() and os.environ.setdefault("sessions", "") == "x" * 20:
+        # Not before the worker has reported at least once.
+        if self.client.session() and time.monotonic() - self.begun > 2:
             os._exit(9)
-        os.environ["sessions"] += "x"
 """
     )
     with fake_smtp() as fake:
-        run = _run(fake, tmp_path / "out", LoadOptions(users=5, seconds=4, processes=2), profile=profile)
+        run = _run(fake, tmp_path / "out", LoadOptions(users=5, seconds=5, processes=2), profile=profile)
     assert (run.workers, run.lost) == (2, 1)
     assert run.exit_code == ExitCode.OK
     assert 0 < run.sessions <= len(fake.messages)

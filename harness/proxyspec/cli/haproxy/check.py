@@ -6,22 +6,7 @@ from typing import Annotated
 
 import typer
 
-from proxyspec.cli.haproxy.ownfile import (
-    FilesArgument,
-    FormatOptions,
-    HtmlOption,
-    JsonOption,
-    JunitOption,
-    MarkdownOption,
-    Rows,
-    Session,
-    engines,
-    finish,
-    folders_of,
-    header_deadline,
-    showing,
-    variables,
-)
+from proxyspec.cli.haproxy import ownfile
 from proxyspec.cli.options import HAProxiesOption, OutOption, StrictOption
 from proxyspec.errors import UsageError
 
@@ -37,7 +22,7 @@ def server_versions(text: str) -> frozenset[int]:
 
 
 def check(
-    files: FilesArgument,
+    files: ownfile.FilesArgument,
     haproxy: HAProxiesOption = None,
     versions: Annotated[
         str, typer.Option("--server-versions", metavar="1|2|1,2", help="Header versions the mail servers read.")
@@ -50,10 +35,10 @@ def check(
     ] = False,
     strict: StrictOption = False,
     out: OutOption = None,
-    json_file: JsonOption = None,
-    html: HtmlOption = None,
-    junit: JunitOption = None,
-    markdown: MarkdownOption = None,
+    json_file: ownfile.JsonOption = None,
+    html: ownfile.HtmlOption = None,
+    junit: ownfile.JunitOption = None,
+    markdown: ownfile.MarkdownOption = None,
 ) -> int:
     """Say what in a haproxy.cfg will hurt an SMTP service behind it.
 
@@ -69,37 +54,27 @@ def check(
     """
     from proxyspec.ownfile.checking import check_files
     from proxyspec.ownfile.reading import read_sources
-    from proxyspec.rundir import RunDirectory
     from proxyspec_haproxy.config import Expected
 
-    formats = FormatOptions(json=json_file, html=html, junit=junit, markdown=markdown)
+    formats = ownfile.FormatOptions(json=json_file, html=html, junit=junit, markdown=markdown)
     console = formats.console()
-    expected = Expected(server_versions(versions), header_deadline(header_timeout), container)
+    expected = Expected(server_versions(versions), ownfile.header_deadline(header_timeout), container)
     sources = read_sources(files)
-    choices = engines(haproxy, console)
-    with RunDirectory.create("haproxy-check", out) as directory:
-        session = Session(directory)
-        directory.event("started", {"files": [source.name for source in sources]})
-        with showing(console) as progress:
+    choices = ownfile.engines(haproxy, console)
+    with ownfile.session("haproxy-check", out, console, formats, sources, choices, strict=strict) as opened:
+        with ownfile.showing(console) as progress:
             found = check_files(
                 sources,
                 choices,
                 expected,
-                environment=variables(),
-                folders=folders_of(files),
+                environment=ownfile.variables(),
+                folders=ownfile.folders_of(files),
                 progress=progress,
             )
-        return finish(
-            session,
-            console,
-            formats,
-            choices,
-            Rows(
-                files=[source.name for source in sources],
+        return opened.finish(
+            ownfile.Rows(
                 services=list(found.services),
                 accepted=list(found.accepted),
                 findings=list(found.findings),
-            ),
-            interrupted=False,
-            strict=strict,
+            )
         )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from proxyspec.cli import terminal
+from proxyspec.cli.engines import engines_here
 from proxyspec.cli.options import HAProxiesOption, OutOption
+from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class _Collector:
         self._console.began(choice)
 
     def ended(self, watched: Watched) -> None:
-        from proxyspec.checks.record import haproxy_record, rows_of
+        from proxyspec.checks.record import rows_of
+        from proxyspec.engines import haproxy_record
 
         name = watched.choice.engine.describe()
         column = self._columns[name]
@@ -74,7 +75,7 @@ class _Collector:
         for row in rows:
             self._out.event("check-judged", row)
         self._rows[name] = rows
-        self._haproxies[name] = haproxy_record(watched, configs, logs)
+        self._haproxies[name] = haproxy_record(watched.choice, ", ".join(configs), ", ".join(logs))
         self._console.ended(watched.choice, rows)
 
     @property
@@ -90,25 +91,19 @@ class _Collector:
 
 def _run(specs: Sequence[str], patterns: Sequence[str], seconds: float, out_dir: Path | None) -> ExitCode:
 
-    from proxyspec.checks.console import ChecksConsole, print_checks, tally
+    from proxyspec.checks.console import ChecksConsole, print_checks
     from proxyspec.checks.record import exit_code_of
     from proxyspec.checks.runner import run_checks
-    from proxyspec.conformance import environment
-    from proxyspec.engines import named_engines
+    from proxyspec.display import tally
     from proxyspec.records.checks import ChecksRun
     from proxyspec.rundir import RunDirectory
+    from proxyspec.runhead import Begun
 
     scenarios = _scenarios(patterns)
     console = terminal.console()
-    skipped: list[str] = []
-
-    def missing(reason: str) -> None:
-        skipped.append(reason)
-        console.print(f"not here: {reason}", highlight=False, markup=False, soft_wrap=True)
-
-    choices = named_engines(specs, missing=missing)
+    choices, skipped = engines_here(console, specs, words="not here", style="")
     with RunDirectory.create("checks", out_dir) as out:
-        started, began = datetime.now(UTC), time.monotonic()
+        begun = Begun(out.id)
         interrupted = False
         with ChecksConsole(console, len(choices)) as progress:
             collector = _Collector(out, progress, choices)
@@ -120,12 +115,7 @@ def _run(specs: Sequence[str], patterns: Sequence[str], seconds: float, out_dir:
         code = exit_code_of([row.verdict for row in rows], interrupted=interrupted)
         versions = ", ".join(haproxy.version for haproxy in haproxies)
         run = ChecksRun(
-            id=out.id,
-            started=started,
-            duration=time.monotonic() - began,
-            status="interrupted" if interrupted else "complete",
-            command=sys.argv[1:],
-            environment=environment(None),
+            **begun.head(interrupted=interrupted),
             exit_code=code,
             subject=f"health checks of HAProxy {versions}" if versions else "health checks of HAProxy",
             haproxies=haproxies,
@@ -134,9 +124,8 @@ def _run(specs: Sequence[str], patterns: Sequence[str], seconds: float, out_dir:
         )
         path = out.record(run)
     print_checks(console, rows)
-    console.print(
-        f"{tally(rows)}; {run.duration:.1f} s, run record: {path}", markup=False, highlight=False, soft_wrap=True
-    )
+    judged = tally(row.verdict for row in rows)
+    print_record(console, path, run.duration, judged)
     if interrupted:
         print("proxyspec: interrupted; the HAProxies that were done are kept", file=sys.stderr)
     return code

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from proxyspec.cli import terminal
+from proxyspec.cli.engines import engines_here
 from proxyspec.cli.outputs import STDOUT, Format, render, write_text
+from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Verdict
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         TriedServerRecord,
     )
     from proxyspec.rundir import RunDirectory
+    from proxyspec.runhead import Begun
     from proxyspec_haproxy import Choice
+    from proxyspec_haproxy.config import SourceFile
 
 __all__ = [
     "FilesArgument",
@@ -43,9 +45,9 @@ __all__ = [
     "Rows",
     "Session",
     "engines",
-    "finish",
     "folders_of",
     "header_deadline",
+    "session",
     "showing",
     "variables",
 ]
@@ -96,7 +98,6 @@ class FormatOptions:
 class Rows:
     """What a command found, as the record holds it; a trial fills the last three."""
 
-    files: list[str]
     services: list[str]
     accepted: list[AcceptanceRecord] = field(default_factory=list)
     findings: list[FindingRecord] = field(default_factory=list)
@@ -105,13 +106,81 @@ class Rows:
     binds: list[TriedBindRecord] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Session:
-    """One run of a command: when it began, and where its record goes."""
+    """One run of a command: on which files and HAProxies, when it began, and where its record goes."""
 
     out: RunDirectory
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    clock: float = field(default_factory=time.monotonic)
+    console: Console
+    formats: FormatOptions
+    files: Sequence[str]
+    choices: Sequence[Choice]
+    strict: bool
+    begun: Begun
+
+    def finish(self, rows: Rows, *, interrupted: bool = False, config: str = "", log: str = "") -> int:
+        """Write the record, show it, and return the exit code."""
+        from proxyspec.conformance import exit_code_of
+        from proxyspec.engines import haproxy_record
+        from proxyspec.ownfile.console import print_file_run
+        from proxyspec.records.haproxy_file import HAProxyFileRun
+
+        run = HAProxyFileRun(
+            **self.begun.head(interrupted=interrupted),
+            exit_code=0,
+            subject=", ".join(self.files),
+            haproxies=[haproxy_record(choice, config, log) for choice in self.choices],
+            files=list(self.files),
+            services=rows.services,
+            accepted=rows.accepted,
+            findings=rows.findings,
+            changes=rows.changes,
+            servers=rows.servers,
+            binds=rows.binds,
+        )
+        verdicts = [row.verdict for row in run.judged]
+        bad = {Verdict.FAIL, Verdict.UNTESTABLE} | ({Verdict.WARN} if self.strict else set())
+        code = exit_code_of(verdicts, failed=bool(bad & set(verdicts)), unjudgeable=False, interrupted=interrupted)
+        if code is ExitCode.OK and not run.services:
+            code = ExitCode.NOTHING
+        run = run.model_copy(update={"exit_code": int(code)})
+        path = self.out.record(run)
+        self.out.event("finished", {"exit_code": run.exit_code})
+        print_file_run(self.console, run)
+        if interrupted:
+            print("proxyspec: interrupted; what was found so far is kept", file=sys.stderr)
+        _write(run, self.formats)
+        print_record(self.console, path, run.duration)
+        return int(code)
+
+
+@contextlib.contextmanager
+def session(
+    command: str,
+    out: Path | None,
+    console: Console,
+    formats: FormatOptions,
+    sources: Sequence[SourceFile],
+    choices: Sequence[Choice],
+    *,
+    strict: bool,
+) -> Iterator[Session]:
+    """Open the run directory of a command on `sources`."""
+    from proxyspec.rundir import RunDirectory
+    from proxyspec.runhead import Begun
+
+    files = [source.name for source in sources]
+    with RunDirectory.create(command, out) as directory:
+        directory.event("started", {"files": files})
+        yield Session(
+            out=directory,
+            console=console,
+            formats=formats,
+            files=files,
+            choices=choices,
+            strict=strict,
+            begun=Begun(directory.id),
+        )
 
 
 @contextlib.contextmanager
@@ -135,79 +204,12 @@ def header_deadline(value: float) -> float:
 
 def engines(specs: Sequence[str] | None, console: Console) -> list[Choice]:
     """Take the HAProxies named; raises UsageError when none is left."""
-    from proxyspec.engines import named_engines
-
-    def missing(reason: str) -> None:
-        console.print(f"left out: {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-    return named_engines(specs or ["auto"], missing=missing)
+    return engines_here(console, specs or ["auto"])[0]
 
 
 def folders_of(files: Sequence[Path]) -> list[Path]:
     """Return where a relative path in a configuration may lead from: here, or where the configuration is."""
     return list(dict.fromkeys([Path.cwd(), *(file.absolute().parent for file in files)]))
-
-
-def finish(
-    session: Session,
-    console: Console,
-    formats: FormatOptions,
-    choices: Sequence[Choice],
-    rows: Rows,
-    *,
-    interrupted: bool,
-    strict: bool,
-    config: str = "",
-    log: str = "",
-) -> int:
-    """Write the record, show it, and return the exit code."""
-    from proxyspec.conformance import environment, exit_code_of
-    from proxyspec.ownfile.console import print_file_run
-    from proxyspec.records import HAProxyRecord
-    from proxyspec.records.haproxy_file import HAProxyFileRun
-
-    run = HAProxyFileRun(
-        id=session.out.id,
-        started=session.started,
-        duration=round(time.monotonic() - session.clock, 3),
-        status="interrupted" if interrupted else "complete",
-        command=list(sys.argv[1:]),
-        environment=environment(None),
-        exit_code=0,
-        subject=", ".join(rows.files),
-        haproxies=[
-            HAProxyRecord(
-                engine="docker" if choice.name == "docker" else "binary",
-                version=str(choice.engine.version()),
-                description=choice.engine.describe(),
-                why=choice.why,
-                config=config,
-                log=log,
-            )
-            for choice in choices
-        ],
-        files=rows.files,
-        services=rows.services,
-        accepted=rows.accepted,
-        findings=rows.findings,
-        changes=rows.changes,
-        servers=rows.servers,
-        binds=rows.binds,
-    )
-    verdicts = [row.verdict for row in run.judged]
-    bad = {Verdict.FAIL, Verdict.UNTESTABLE} | ({Verdict.WARN} if strict else set())
-    code = exit_code_of(verdicts, failed=bool(bad & set(verdicts)), unjudgeable=False, interrupted=interrupted)
-    if code is ExitCode.OK and not run.services:
-        code = ExitCode.NOTHING
-    run = run.model_copy(update={"exit_code": int(code)})
-    path = session.out.record(run)
-    session.out.event("finished", {"exit_code": run.exit_code})
-    print_file_run(console, run)
-    if interrupted:
-        print("proxyspec: interrupted; what was found so far is kept", file=sys.stderr)
-    _write(run, formats)
-    console.print(f"{run.duration:.1f} s, run record: {path}", highlight=False, markup=False, soft_wrap=True)
-    return int(code)
 
 
 def _write(run: HAProxyFileRun, formats: FormatOptions) -> None:

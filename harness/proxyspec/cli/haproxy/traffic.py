@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from proxyspec.cli import terminal
+from proxyspec.cli.engines import engines_here
 from proxyspec.cli.options import HAProxiesOption, OutOption
+from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +77,6 @@ def traffic(
         _print_scenarios()
         return ExitCode.OK
 
-    from proxyspec.engines import named_engines
     from proxyspec.load.options import parse_duration
     from proxyspec.rundir import RunDirectory
     from proxyspec.traffic.console import TrafficConsole, print_traffic
@@ -89,11 +90,7 @@ def traffic(
         raise UsageError(f"--time {time}: an hour is the most")
     scenarios = _chosen(scenario or ())
     console = terminal.console()
-
-    def missing(reason: str) -> None:
-        console.print(f"left out: {reason}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-    choices = named_engines(haproxy or ["auto"], missing=missing)
+    choices, _ = engines_here(console, haproxy or ["auto"])
     with RunDirectory.create("traffic", out) as directory:
         with TrafficConsole(console, len(scenarios) * len(choices)) as listener:
             run = traffic_run(scenarios, choices, Pace(rate, seconds), directory, listener)
@@ -101,5 +98,5 @@ def traffic(
         if run.status == "interrupted":
             print("proxyspec: interrupted; what was judged so far is kept", file=sys.stderr)
         where = directory.path / "run.json"
-        console.print(f"{run.duration:.1f} s, run record: {where}", highlight=False, markup=False, soft_wrap=True)
+        print_record(console, where, run.duration)
     return ExitCode(run.exit_code)

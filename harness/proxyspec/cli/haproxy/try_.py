@@ -6,22 +6,7 @@ from typing import Annotated
 
 import typer
 
-from proxyspec.cli.haproxy.ownfile import (
-    FilesArgument,
-    FormatOptions,
-    HtmlOption,
-    JsonOption,
-    JunitOption,
-    MarkdownOption,
-    Rows,
-    Session,
-    engines,
-    finish,
-    folders_of,
-    header_deadline,
-    showing,
-    variables,
-)
+from proxyspec.cli.haproxy import ownfile
 from proxyspec.cli.options import HAProxyOption, OutOption, StrictOption
 from proxyspec.errors import UsageError
 
@@ -32,7 +17,7 @@ LONGEST = 600.0
 
 
 def try_(
-    files: FilesArgument,
+    files: ownfile.FilesArgument,
     haproxy: HAProxyOption = None,
     seconds: Annotated[
         float, typer.Option("--time", metavar="SECONDS", help="How long the checks are watched at least.")
@@ -45,10 +30,10 @@ def try_(
     ] = 30.0,
     strict: StrictOption = False,
     out: OutOption = None,
-    json_file: JsonOption = None,
-    html: HtmlOption = None,
-    junit: JunitOption = None,
-    markdown: MarkdownOption = None,
+    json_file: ownfile.JsonOption = None,
+    html: ownfile.HtmlOption = None,
+    junit: ownfile.JunitOption = None,
+    markdown: ownfile.MarkdownOption = None,
 ) -> int:
     """Run a haproxy.cfg on this machine, every server replaced by a reference server that wants a PROXY header.
 
@@ -64,41 +49,33 @@ def try_(
     """
     from proxyspec.ownfile.reading import read_sources
     from proxyspec.ownfile.trying import TrialOptions, try_files
-    from proxyspec.rundir import RunDirectory
     from proxyspec_haproxy.config import lint
 
-    formats = FormatOptions(json=json_file, html=html, junit=junit, markdown=markdown)
+    formats = ownfile.FormatOptions(json=json_file, html=html, junit=junit, markdown=markdown)
     console = formats.console()
     for name, value in (("--time", seconds), ("--patience", patience)):
         if not 0 <= value <= LONGEST:
             raise UsageError(f"{name} {value:g}: between 0 and {LONGEST:g} seconds")
-    options = TrialOptions(seconds, patience, header_deadline(header_timeout))
+    options = TrialOptions(seconds, patience, ownfile.header_deadline(header_timeout))
     sources = read_sources(files)
-    choices = engines([haproxy] if haproxy is not None else None, console)
+    choices = ownfile.engines([haproxy] if haproxy is not None else None, console)
     if len(choices) > 1:
         raise UsageError("--haproxy: a trial takes one HAProxy; name one of the matrix")
-    with RunDirectory.create("haproxy-try", out) as directory:
-        session = Session(directory)
-        directory.event("started", {"files": [source.name for source in sources]})
-        environment = variables()
+    with ownfile.session("haproxy-try", out, console, formats, sources, choices, strict=strict) as opened:
+        environment = ownfile.variables()
         services = lint(sources, [choices[0].engine.version()], environment=environment).services
-        with showing(console) as progress:
+        with ownfile.showing(console) as progress:
             tried = try_files(
                 sources,
                 choices[0],
                 options,
-                directory,
+                opened.out,
                 environment=environment,
-                folders=folders_of(files),
+                folders=ownfile.folders_of(files),
                 progress=progress,
             )
-        return finish(
-            session,
-            console,
-            formats,
-            choices,
-            Rows(
-                files=[source.name for source in sources],
+        return opened.finish(
+            ownfile.Rows(
                 services=list(services),
                 findings=list(tried.refused),
                 changes=list(tried.changes),
@@ -106,7 +83,6 @@ def try_(
                 binds=list(tried.binds),
             ),
             interrupted=tried.interrupted,
-            strict=strict,
             config="evidence/haproxy.cfg",
             log="evidence/haproxy.log",
         )

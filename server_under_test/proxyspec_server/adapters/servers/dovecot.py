@@ -79,7 +79,14 @@ class Dovecot(Adapter):
         )
         return Launch(
             commands=(("/usr/sbin/dovecot", "-F"),),
-            facts=Facts(header_timeout=float(deadline), trusted=HERE, untrusted=UNLISTED, oracle="none", parallel=8),
+            facts=Facts(
+                header_timeout=float(deadline),
+                trusted=HERE,
+                untrusted=UNLISTED,
+                oracle="none",
+                capabilities=("no-anonymous-mail",),
+                parallel=8,
+            ),
             bindings=accounts(place.run),
             # Its programs look for each other, and for their configuration, where the package would have put them.
             layers={

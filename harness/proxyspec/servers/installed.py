@@ -14,15 +14,33 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from proxyspec.errors import HarnessError
+from proxyspec.printable import printable
 
-__all__ = ["Offer", "ServerFailed", "Started", "Wish", "install", "offers", "profile_text", "started"]
+__all__ = [
+    "Offer",
+    "ServerFailed",
+    "Started",
+    "Wish",
+    "end_of",
+    "in_short",
+    "install",
+    "offers",
+    "profile_text",
+    "started",
+]
 
 _PROGRAM: Final = "proxyspec_server.adapters"
 #: Seconds a server may take to listen (its own patience is shorter), an installation, and a server's end.
 STARTING, INSTALLING, ENDING = 240.0, 3600.0, 30.0
+#: Seconds until a server that has died is seen to have.
+SEEN: Final = 1.0
 #: Bytes of one line from the program.
 _LINE: Final = 256 * 1024
 _SHOWN: Final = 8000
+#: Of a log that is shown: bytes, lines.
+_TAIL, _LINES = 2000, 8
+#: Characters of a reason that are kept, of its beginning and of its end.
+_HEAD, _FOOT = 600, 900
 
 
 class ServerFailed(HarnessError):
@@ -73,18 +91,23 @@ class _Told(BaseModel):
     oracle_file: str | None
     oracle_pattern: str | None
     recipient: str | None
+    mailbox: str
     capabilities: list[str]
     parallel: int
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A server that listens: who it is, and the keys of its target profile; `ended` waits until it has ended."""
+    """A server that listens: who it is, and the keys of its target profile; `ended` waits until it has ended.
+
+    `mailbox` is one it takes mail for.
+    """
 
     name: str
     version: str
     pid: int
     log: Path
+    mailbox: str
     profile: dict[str, Any] = field(hash=False)
     ended: Callable[[], Awaitable[object]] = field(repr=False)
 
@@ -92,6 +115,14 @@ class Started:
     def label(self) -> str:
         """Software and version, for people."""
         return f"{self.name} {self.version}"
+
+    async def has_ended(self) -> bool:
+        """Tell whether it runs no more; its keeper gets the time to see that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SEEN):
+                await self.ended()
+                return True
+        return False
 
 
 def _command(cache: Path | None, *words: str) -> list[str]:
@@ -156,7 +187,7 @@ async def install(server: str, cache: Path | None = None) -> str:
 
 def _profile(told: _Told) -> dict[str, Any]:
     keys: dict[str, Any] = {"url": f"smtp://{told.host}:{told.port}", "name": f"{told.name} {told.version}"}
-    facts = told.model_dump(exclude={"name", "version", "host", "port", "log"}, exclude_none=True)
+    facts = told.model_dump(exclude={"name", "version", "host", "port", "log", "mailbox"}, exclude_none=True)
     return keys | facts
 
 
@@ -197,13 +228,27 @@ async def started(wish: Wish) -> AsyncIterator[Started]:
             told = _Told.model_validate_json(line)
         except ValidationError as error:
             raise ServerFailed(f"{wish.server} says something else than what it is: {error}") from error
-        yield Started(told.name, told.version, told.pid, Path(told.log), _profile(told), process.wait)
+        yield Started(told.name, told.version, told.pid, Path(told.log), told.mailbox, _profile(told), process.wait)
         if process.returncode is not None:
             raise ServerFailed(_words(await complaint) or f"{wish.server} ended without a word")
     finally:
         await _end(process)
         complaint.cancel()
         await asyncio.gather(complaint, return_exceptions=True)
+
+
+def end_of(log: Path) -> str:
+    """Return the last lines of a server's log as the end of a sentence; "" where there are none."""
+    try:
+        last = log.read_bytes()[-_TAIL:].decode("utf-8", "replace").splitlines()[-_LINES:]
+    except OSError:
+        return ""
+    return "; the end of its log: " + " | ".join(printable(line) for line in last) if last else ""
+
+
+def in_short(reason: str) -> str:
+    """Return a reason without its middle, if it is long: it begins with what happened, and ends with a log."""
+    return reason if len(reason) <= _HEAD + _FOOT else f"{reason[:_HEAD]} […] {reason[-_FOOT:]}"
 
 
 def profile_text(keys: dict[str, Any]) -> str:

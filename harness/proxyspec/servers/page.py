@@ -15,7 +15,7 @@ from proxyspec.model import Case, Ending, EventKind, Level, Pause, Send, Target,
 from proxyspec.records import EventRecord
 from proxyspec.records.page import PromiseRecord
 from proxyspec.replies import Reply, parse_replies
-from proxyspec.servers import Started, Wish, started
+from proxyspec.servers.installed import Started, Wish, started
 from proxyspec.wire import Road, TcpWire
 
 if TYPE_CHECKING:

@@ -22,18 +22,17 @@ from typing import Final, Protocol
 
 import proxyspec
 from proxyspec.errors import HarnessError
-from proxyspec.matrixfile import Entry, MatrixFile, Topology
 from proxyspec.model import Verdict
 from proxyspec.records import ConformanceRun, InvalidRun, load_run
 from proxyspec.records.matrix import CellRecord
-from proxyspec.servers import ServerFailed, Started, Wish, install, profile_text, started
+from proxyspec.servers.installed import ServerFailed, Started, Wish, end_of, in_short, install, profile_text, started
+from proxyspec.servers.matrix_file import Entry, MatrixFile, Topology
 
-__all__ = ["Cell", "Listener", "Outcome", "cells_of", "ordered", "run_matrix"]
+__all__ = ["Cell", "Listener", "Outcome", "cell_record", "cells_of", "ordered", "run_matrix"]
 
 #: How long the end of a run may take that was told to end, in seconds.
 _ENDING: Final = 30.0
 _KEY: Final = "cell.json"
-_WORDS: Final = 1500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,14 +204,19 @@ async def _judge(cell: Cell, out: Path, cache: Path | None) -> Outcome:
             version = None if server is None else server.version
             for number in range(1, cell.repeat + 1):
                 path = _fresh(folder, f"run-{number}")
-                runs.append(await _run(cell, profile, path))
+                try:
+                    runs.append(await _run(cell, profile, path))
+                except _NotJudged:
+                    # If it has ended, leaving the context says so, and how.
+                    if server is None or not await server.has_ended():
+                        raise
+                    break
                 names.append(str(path.relative_to(out)))
     except (ServerFailed, _NotJudged) as error:
-        words = str(error)
-        return Outcome(_empty(cell, version, words[-_WORDS:], time.monotonic() - began), None)
+        return Outcome(_empty(cell, version, in_short(str(error)), time.monotonic() - began), None)
     except OSError as error:
         raise HarnessError(f"{folder} cannot be written: {error.strerror or error}") from error
-    record = _record(cell, version, runs, names, time.monotonic() - began)
+    record = cell_record(cell, version, runs, names, time.monotonic() - began)
     (folder / _KEY).write_text(
         json.dumps({"key": cell.key, "record": record.model_dump(mode="json")}, indent=1), encoding="utf-8"
     )
@@ -228,15 +232,16 @@ def _fresh(folder: Path, name: str) -> Path:
     return path
 
 
-def _record(
+def cell_record(
     cell: Cell, version: str | None, runs: Sequence[ConformanceRun], names: list[str], seconds: float
 ) -> CellRecord:
+    """Describe a cell by its repetitions, one at least; `names` are their directories."""
     counts = Counter(case.verdict for case in runs[0].cases)
-    seen: dict[str, set[Verdict]] = {}
+    seen: dict[str, list[Verdict]] = {}
     for run in runs:
         for case in run.cases:
-            seen.setdefault(case.id, set()).add(case.verdict)
-    unsteady = [case for case, verdicts in seen.items() if len(verdicts) > 1]
+            seen.setdefault(case.id, []).append(case.verdict)
+    unsteady = {case: verdicts for case, verdicts in seen.items() if len(set(verdicts)) > 1}
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
     if len(runs) > 1:
         told += f"; {len(runs)} times" + (f", {len(unsteady)} verdicts differ" if unsteady else " alike")
@@ -298,17 +303,8 @@ def _judged(profile: Path, path: Path, ended: str) -> ConformanceRun:
         raise _NotJudged(" ".join(last) or f"the run left no record ({ended})") from error
     assert isinstance(run, ConformanceRun)
     if run.unjudgeable is not None:
-        raise _NotJudged(f"{run.unjudgeable}{_end_of(profile.parent / 'server.log')}")
+        raise _NotJudged(f"{run.unjudgeable}{end_of(profile.parent / 'server.log')}")
     return run
-
-
-def _end_of(log: Path) -> str:
-    try:
-        last = log.read_bytes()[-2000:].decode("utf-8", "replace").splitlines()[-8:]
-    except OSError:
-        return ""
-    safe = ("".join(c if c.isprintable() else "?" for c in line) for line in last)
-    return "; the end of its log: " + " | ".join(safe) if last else ""
 
 
 def ordered(cells: Sequence[Cell], outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from proxyspec.acquaintance import get_acquainted
 from proxyspec.cli import main
 from proxyspec.errors import ExitCode
 from proxyspec.reference import reference_server
+from proxyspec.servers.acquaintance import get_acquainted
 from proxyspec.targets import load_target, make_target
 
 TRUSTING = ["--trust", "127.0.0.1", "--header-timeout", "2", "--hostname", "mx.test"]

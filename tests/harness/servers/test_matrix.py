@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from proxyspec.errors import UsageError
-from proxyspec.matrix import Cell, Outcome, cells_of, ordered, run_matrix
-from proxyspec.matrixfile import load_matrix
+from proxyspec.cli import main
+from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Verdict
 from proxyspec.records import ConformanceRun, load_run
 from proxyspec.records.matrix import CellRecord, MatrixRun
-from proxyspec.servers import ServerFailed, Wish, install, offers, profile_text, started
+from proxyspec.servers.installed import ServerFailed, Wish, install, offers, profile_text, started
+from proxyspec.servers.matrix import Cell, Outcome, cell_record, cells_of, ordered, run_matrix
+from proxyspec.servers.matrix_file import load_matrix
 from proxyspec.targets import load_target
 from proxyspec_reports import render_html, view
-from tests.reports.samples import ENVIRONMENT
+from tests.reports.samples import ENVIRONMENT, case, conformance_run
 
-EXAMPLES = Path(__file__).parents[2] / "scenarios/proxyspec_scenarios/matrices"
+EXAMPLES = Path(__file__).parents[3] / "scenarios/proxyspec_scenarios/matrices"
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -242,7 +245,7 @@ def test_what_cannot_be_had_is_said_in_its_own_words(tmp_path: Path) -> None:
         asyncio.run(install("reference@sloppy", tmp_path))
 
 
-def test_repetitions_that_differ_fail_the_cell(tmp_path: Path) -> None:
+def test_repetitions_that_are_alike_pass_the_cell(tmp_path: Path) -> None:
     text = 'repeat = 2\ncases = ["v1/tcp4"]\n[[servers]]\nserver = "reference"\n'
     cells, outcomes = cells_of(load_matrix(_file(tmp_path, text)), []), list[Outcome]()
     out = tmp_path / "out"
@@ -255,3 +258,87 @@ def test_repetitions_that_differ_fail_the_cell(tmp_path: Path) -> None:
     assert len(record.runs) == 2
     said = json.loads((out / cells[0].folder / "cell.json").read_text())
     assert said["key"] == cells[0].key
+
+
+def test_repetitions_that_differ_fail_the_cell_and_are_named_with_every_verdict(tmp_path: Path) -> None:
+    (cell,) = cells_of(load_matrix(_file(tmp_path, 'repeat = 3\n[[servers]]\nserver = "reference"\n')), [])
+    found = [
+        conformance_run([case("v1/same"), case("v1/racy", verdict)])
+        for verdict in (Verdict.PASS, Verdict.FAIL, Verdict.PASS)
+    ]
+
+    record = cell_record(cell, "strict", found, ["a", "b", "c"], 1.0)
+
+    assert record.verdict is Verdict.FAIL
+    assert record.unsteady == {"v1/racy": [Verdict.PASS, Verdict.FAIL, Verdict.PASS]}
+    assert record.reason == "2 PASS; 3 times, 1 verdicts differ"
+
+
+def test_a_server_that_dies_in_mid_run_is_named_with_its_end_and_the_rest_goes_on(tmp_path: Path) -> None:
+    text = (
+        'cases = ["v1/tcp4", "general/deadline/silent"]\n'
+        '[[servers]]\nserver = "reference"\nheader_timeout = 20\n'
+        '[[servers]]\nserver = "reference@lenient"\nheader_timeout = 3\n'
+    )
+    cells, out = cells_of(load_matrix(_file(tmp_path, text)), []), tmp_path / "out"
+    outcomes: list[Outcome] = []
+    events = out / cells[0].folder / "run-1/events.ndjson"
+
+    def begun() -> bool:
+        return events.exists() and "run-started" in events.read_text()
+
+    async def kill_in_mid_run() -> None:
+        judging = asyncio.create_task(run_matrix(cells, out, _Silent(), outcomes, cache=tmp_path / "cache", parallel=2))
+        # The silent connection is watched for 20 s from the start of the run, which is told before.
+        while not (begun() or judging.done()):  # noqa: ASYNC110  (another process writes it)
+            await asyncio.sleep(0.05)
+        profile = tomllib.loads((out / cells[0].folder / "target.toml").read_text())
+        os.kill(profile["target"]["pid"], signal.SIGKILL)
+        await judging
+
+    asyncio.run(kill_in_mid_run())
+
+    dead, alive = (outcome.record for outcome in ordered(cells, outcomes))
+    assert dead.verdict is Verdict.UNTESTABLE
+    assert dead.runs == []
+    assert "has ended (signal SIGKILL); the end of its log" in dead.reason
+    assert alive.runs != []
+
+
+def test_the_command_line_repeats_and_two_matrices_are_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _file(tmp_path, 'cases = ["v1/port/65536"]\n[[servers]]\nserver = "reference"\n')
+    before, after = tmp_path / "before", tmp_path / "after"
+    words = ["matrix", str(path), "--cache", str(tmp_path / "cache")]
+
+    assert main([*words, "--repeat", "2", "--out", str(before)]) == ExitCode.OK
+    path.write_text(path.read_text() + 'name = "other"\n')
+    assert main([*words, "--out", str(after)]) == ExitCode.OK
+
+    record = load_run(before)
+    assert isinstance(record, MatrixRun)
+    assert record.cells[0].runs == ["reference_straight/run-1", "reference_straight/run-2"]
+    assert record.cells[0].reason.endswith("2 times alike")
+    capsys.readouterr()
+
+    assert main(["diff", str(before), str(after)]) == ExitCode.NOTHING
+    assert f"other straight: not judged in {before}" in capsys.readouterr().out
+
+    assert main(["diff", str(before), str(before)]) == ExitCode.OK
+    told = capsys.readouterr().out
+    assert "reference straight, repetition 2:\n2 cases compared, 0 changed" in told
+
+    later = before / record.cells[0].runs[1] / "run.json"
+    altered = json.loads(later.read_text())
+    for each in altered["cases"]:
+        each["verdict"] = "FAIL" if each["id"] == "v1/port/65536" else each["verdict"]
+    later.write_text(json.dumps(altered))
+
+    assert main(["diff", str(before), str(before)]) == ExitCode.FAILED
+    told = capsys.readouterr().out
+    assert "reference straight, repetition 1:\n2 cases compared, 0 changed" in told
+    assert "reference straight, repetition 2:\nworse  v1/port/65536 (verdict)" in told
+
+    assert main(["diff", str(before), str(later.parent)]) == ExitCode.USAGE
+    assert "one is a matrix, the other is not" in capsys.readouterr().err

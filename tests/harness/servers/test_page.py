@@ -9,7 +9,7 @@ import pytest
 
 from proxyspec.model import Event, EventKind, Transcript, Verdict
 from proxyspec.records.page import PromiseRecord
-from proxyspec.servers_page import PROMISES, Listener, check_page
+from proxyspec.servers.page import PROMISES, Listener, check_page
 
 _PROMISE = {promise.id: promise for promise in PROMISES}
 _HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 25\r\n"

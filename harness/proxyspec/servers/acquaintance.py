@@ -41,8 +41,8 @@ async def get_acquainted(target: Target, *, deadline: bool, longest: float = LON
     able = [(version, look) for version, look in zip((1, 2), found, strict=True) if look.unjudgeable is None]
     if not able:
         silent.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await silent
+        # Not awaited itself: its cancellation could not be told from ours.
+        await asyncio.wait({silent})
         return Acquaintance(
             (), "none", frozenset(), speaks_first=False, deadline=None, unjudgeable=found[0].unjudgeable
         )
