@@ -134,7 +134,7 @@ def test_a_server_that_spins_is_told_by_its_processes(tmp_path: Path) -> None:
     for name in ("v1-20", "v2-16"):
         case = judged[f"aftermath/half-close/{name}"]
         assert case.verdict == "FAIL"
-        assert "of processor time in 1.00 s with nothing to do" in case.reason
+        assert re.search(r"of processor time in \d\.\d\d s with nothing to do", case.reason)
 
 
 def test_no_other_case_is_blamed_for_a_server_that_spins(tmp_path: Path) -> None:

@@ -46,6 +46,12 @@ def test_a_refusal_of_both_is_none_of_the_second_alone() -> None:
 
 
 def test_another_refusal_of_the_second_ehlo_counts() -> None:
-    found = _outcome(b"220 mx\r\n", HELLO, b"421 gone\r\n", b"221 bye\r\n")
+    found = _outcome(b"220 mx\r\n", HELLO, b"500 what\r\n", b"221 bye\r\n")
 
     assert found.kind is OutcomeKind.TREATED_AS_SMTP
+
+
+def test_a_session_that_421_ends_is_a_refusal() -> None:
+    found = _outcome(b"220 mx\r\n", HELLO, b"421 gone\r\n", b"221 bye\r\n")
+
+    assert (found.kind, found.code) == (OutcomeKind.REJECTED_REPLY, 421)

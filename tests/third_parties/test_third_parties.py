@@ -108,9 +108,12 @@ def test_every_case_is_judged(start: Start, tmp_path: Path, request: pytest.Fixt
     assert run.status == "complete"
     assert len(run.cases) == len(cases)
     assert not [record.id for record in run.cases if record.verdict is Verdict.ERROR]
-    assert {record.id: record.verdict for record in run.cases if record.id in PLAIN} == dict.fromkeys(
-        PLAIN, Verdict.PASS
-    )
+    assert {record.id for record in run.cases} >= set(PLAIN)
+    assert not [
+        (record.id, record.reason, record.outcome, record.events)
+        for record in run.cases
+        if record.id in PLAIN and record.verdict is not Verdict.PASS
+    ]
     assert _unexplained(run) == []
     assert _without_ground(run) == []
     skipped = {record.reason for record in run.cases if record.verdict is Verdict.SKIP}
