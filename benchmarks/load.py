@@ -36,7 +36,7 @@ from benchmarks.rounds import (
     tell,
     wall,
 )
-from proxyspec.front import in_front
+from proxyspec.haproxy.front import in_front
 from proxyspec.layers import authoring
 from proxyspec.load.frames import headers
 from proxyspec.load.histogram import bucket

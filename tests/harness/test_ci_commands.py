@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyspec.front import free_ports
+from proxyspec.haproxy.front import free_ports
 from proxyspec.layers.authoring import v1, v2
 from proxyspec.reference import reference_server
 from tests.harness.test_command_line import judged, listener, proxyspec, verdicts

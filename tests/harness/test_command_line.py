@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyspec.front import free_ports
+from proxyspec.haproxy.front import free_ports
 from proxyspec.records import CaseRecord, ConformanceRun, load_run
 from proxyspec.reference import reference_server
 from proxyspec_haproxy import DockerEngine

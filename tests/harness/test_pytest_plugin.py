@@ -91,7 +91,7 @@ def test_failures_come_with_evidence_and_warnings_warn(project: Path) -> None:
     from aiosmtpd.controller import Controller
     from aiosmtpd.handlers import Sink
 
-    from proxyspec.front import free_ports
+    from proxyspec.haproxy.front import free_ports
 
     (port,) = free_ports(1)
     controller = Controller(Sink(), hostname="127.0.0.1", port=port)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxyspec.front import free_ports
+from proxyspec.haproxy.front import free_ports
 from proxyspec.reference import reference_server
 from proxyspec_haproxy import (
     BinaryEngine,

@@ -16,8 +16,8 @@ from proxyspec.checks.layout import INTER, JUDGED, Places, backend_name, layout,
 from proxyspec.checks.model import Behind, Observation, Sample, Scenario, expected_of
 from proxyspec.checks.references import References, references
 from proxyspec.checks.responders import Responder, responders
-from proxyspec.front import free_ports
-from proxyspec.haproxystart import on_free_ports_in_thread
+from proxyspec.haproxy.front import free_ports
+from proxyspec.haproxy.start import on_free_ports_in_thread
 from proxyspec.model import Verdict
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ def engines_here(
     Raises:
         UsageError: a spec is none, or no engine is left.
     """
-    from proxyspec.engines import named_engines
+    from proxyspec.haproxy.engines import named_engines
 
     missing: list[str] = []
 

@@ -69,7 +69,7 @@ def judge_behind_each(
     Raises:
         UsageError: as `judge_target`, or none of the HAProxies can be used here, or no case goes through one.
     """
-    from proxyspec.engines import named_engines
+    from proxyspec.haproxy.engines import named_engines
     from proxyspec.rundir import RunDirectory
 
     options.outputs.check()

@@ -127,7 +127,7 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
 
     from proxyspec.conformance import conformance, direct_roads, tls_road
     from proxyspec.console import RunConsole, print_run
-    from proxyspec.front import behind_haproxy
+    from proxyspec.haproxy.front import behind_haproxy
     from proxyspec.rundir import RunDirectory
     from proxyspec.scheduler import Roads
     from proxyspec.started import started

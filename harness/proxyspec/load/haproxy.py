@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from proxyspec.errors import UsageError
-from proxyspec.front import HERE, in_front
+from proxyspec.haproxy.front import HERE, in_front
 from proxyspec.load.runner import Front
 from proxyspec.model import Target, Via
 from proxyspec.rundir import RunDirectory

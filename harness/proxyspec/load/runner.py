@@ -19,7 +19,7 @@ from types import FrameType
 
 from proxyspec.conformance import target_record
 from proxyspec.errors import ExitCode, HarnessError, UsageError
-from proxyspec.front import HERE, free_ports
+from proxyspec.haproxy.front import HERE, free_ports
 from proxyspec.load.messages import Finished, Lines, Refused, Started, Tick, parse_message
 from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, LoadOptions
 from proxyspec.load.stages import held, knee

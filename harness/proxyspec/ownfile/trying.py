@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxyspec.errors import HarnessError, UsageError
-from proxyspec.front import free_ports
-from proxyspec.haproxystart import on_free_ports
+from proxyspec.haproxy.front import free_ports
+from proxyspec.haproxy.start import on_free_ports
 from proxyspec.model import Verdict
 from proxyspec.ownfile.checking import finding_records
 from proxyspec.ownfile.journal import Received, read_journal

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from proxyspec.engines import haproxy_record
-from proxyspec.front import free_ports
-from proxyspec.haproxystart import on_free_ports_in_thread
+from proxyspec.haproxy.engines import haproxy_record
+from proxyspec.haproxy.front import free_ports
+from proxyspec.haproxy.start import on_free_ports_in_thread
 from proxyspec.model import Verdict
 from proxyspec.records import HAProxyRecord
 from proxyspec.records.sender import SenderRecord

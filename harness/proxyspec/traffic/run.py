@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from proxyspec.conformance import exit_code_of
-from proxyspec.engines import haproxy_record
+from proxyspec.haproxy.engines import haproxy_record
 from proxyspec.interruption import run_interruptible
 from proxyspec.model import Verdict
 from proxyspec.records import HAProxyRecord

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from proxyspec.errors import HarnessError
-from proxyspec.front import HERE, free_ports
-from proxyspec.haproxystart import on_free_ports_in_thread
+from proxyspec.haproxy.front import HERE, free_ports
+from proxyspec.haproxy.start import on_free_ports_in_thread
 from proxyspec.traffic.clients import Clock, offer
 from proxyspec.traffic.journals import deliveries_in, endings_in, sessions_in
 from proxyspec.traffic.model import Action, Attempt, Change, Delivery, Evidence, Mark, Scenario, Script

@@ -15,7 +15,7 @@ import pytest
 
 import proxyspec_scenarios.load
 from proxyspec.errors import ExitCode
-from proxyspec.front import free_ports
+from proxyspec.haproxy.front import free_ports
 from proxyspec.load import LoadOptions
 from proxyspec.load.distribution import Master
 from proxyspec.load.messages import Tick

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import proxyspec_scenarios.load
-from proxyspec.front import free_ports
+from proxyspec.haproxy.front import free_ports
 from proxyspec.load.messages import Finished, parse_message
 from proxyspec.load.profiles import profiles_in
 from tests.harness.load.fake_smtp import FakeSmtp, Vice, fake_smtp

@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 import proxyspec_scenarios.load
-from proxyspec.front import free_ports
+from proxyspec.haproxy.front import free_ports
 
 from .measured import measured
 

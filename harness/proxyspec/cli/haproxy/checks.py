@@ -60,7 +60,7 @@ class _Collector:
 
     def ended(self, watched: Watched) -> None:
         from proxyspec.checks.record import rows_of
-        from proxyspec.engines import haproxy_record
+        from proxyspec.haproxy.engines import haproxy_record
 
         name = watched.choice.engine.describe()
         column = self._columns[name]

@@ -121,7 +121,7 @@ class Session:
     def finish(self, rows: Rows, *, interrupted: bool = False, config: str = "", log: str = "") -> int:
         """Write the record, show it, and return the exit code."""
         from proxyspec.conformance import exit_code_of
-        from proxyspec.engines import haproxy_record
+        from proxyspec.haproxy.engines import haproxy_record
         from proxyspec.ownfile.console import print_file_run
         from proxyspec.records.haproxy_file import HAProxyFileRun
 

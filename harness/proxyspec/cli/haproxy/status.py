@@ -45,7 +45,7 @@ def status(
       proxyspec haproxy status 127.0.0.1:9999 --once --json
     """
 
-    from proxyspec.haproxystatus import resolve
+    from proxyspec.haproxy.status import resolve
     from proxyspec_haproxy import HAProxyError, RuntimeClient
 
     if not 0.1 <= interval <= 3600:
@@ -64,7 +64,7 @@ def _show(console: Console, client: RuntimeClient, interval: float | None, *, as
     """Look once, or every `interval` seconds until interrupted."""
     from rich.live import Live
 
-    from proxyspec.haproxystatus import screen, take
+    from proxyspec.haproxy.status import screen, take
 
     if interval is not None and console.is_terminal and not as_json:
         with Live(screen(take(client)), console=console, auto_refresh=False, vertical_overflow="visible") as live:

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from proxyspec.errors import UsageError
-from proxyspec.haproxystatus import MOST_ROWS, Snapshot, resolve, screen, take
+from proxyspec.haproxy.status import MOST_ROWS, Snapshot, resolve, screen, take
 from proxyspec_haproxy import RuntimeClient
 
 INFO = "Version: 2.6.12\x1b[2J\nPid: 4711\nUptime_sec: 7200\nCurrConns: 3\nCumConns: 120\nMaxconn: 400\nStopping: 1\n"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxyspec.engines import haproxy_record
 from proxyspec.errors import UsageError
-from proxyspec.haproxystart import on_free_ports
+from proxyspec.haproxy.engines import haproxy_record
+from proxyspec.haproxy.start import on_free_ports
 from proxyspec.model import Target, Via
 from proxyspec.records import HAProxyRecord
 from proxyspec.rundir import RunDirectory

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxyspec.front import free_ports
-from proxyspec.haproxystart import TRIES, on_free_ports, on_free_ports_in_thread
+from proxyspec.haproxy.front import free_ports
+from proxyspec.haproxy.start import TRIES, on_free_ports, on_free_ports_in_thread
 from proxyspec_haproxy import (
     BinaryEngine,
     Bind,
