@@ -37,6 +37,9 @@ MIN_DEADLINE = 3.0
 PROMPT = 1.0
 #: Clocks and schedulers may be this far apart, in seconds.
 TOLERANCE = 0.05
+#: A server whose clock has whole seconds, as many have, ends its deadline this much early by chance, in seconds; of a
+#: short deadline no more than a quarter is forgiven.
+COARSE = 1.0
 #: Processes that run for more of the time than this, with nothing to do, spin; those that idle run for a hundredth.
 SPINNING = 0.5
 #: Less time than this in which they ran or slept tells nothing, in seconds.
@@ -189,7 +192,7 @@ def _judge_timing(case: Case, transcript: Transcript, outcome: Outcome, target: 
         if since_connect < least - TOLERANCE:
             reason = f"gave up after {since_connect:.2f} s; the text recommends to wait at least {least:g} s"
             return Judgement(_violation(case), outcome, reason)
-        if since_connect < target.header_timeout - TOLERANCE:
+        if since_connect < target.header_timeout - min(COARSE, target.header_timeout / 4) - TOLERANCE:
             reason = (
                 f"gave up after {since_connect:.2f} s; the target declares a deadline of {target.header_timeout:g} s"
             )

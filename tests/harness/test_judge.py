@@ -223,7 +223,16 @@ def test_a_late_refusal_is_a_warning_where_promptness_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "expected"), [(30.0, Verdict.PASS), (12.0, Verdict.WARN), (1.0, Verdict.FAIL), (0.0, Verdict.FAIL)]
+    ("moment", "expected"),
+    [
+        (30.0, Verdict.PASS),
+        # A clock of whole seconds.
+        (29.0, Verdict.PASS),
+        (28.9, Verdict.WARN),
+        (12.0, Verdict.WARN),
+        (1.0, Verdict.FAIL),
+        (0.0, Verdict.FAIL),
+    ],
 )
 def test_the_deadline(moment: float, expected: Verdict) -> None:
     waits = replace(BAD, timing=Timing.AT_DEADLINE)

@@ -62,7 +62,7 @@ class Cell:
         if self.entry.target is not None:
             with contextlib.suppress(OSError):
                 profile = Path(self.entry.target).read_text("utf-8", "replace")
-        entry = self.entry.model_dump(mode="json")
+        entry = self.entry.model_dump(mode="json", exclude={"alone"})
         wanted = [proxyspec.__version__, entry, profile, self.haproxy, self.choice, self.repeat]
         return hashlib.sha256(json.dumps(wanted, default=str).encode()).hexdigest()
 
@@ -141,7 +141,16 @@ async def run_matrix(
         outcomes.append(outcome)
         listener.ended(cell, outcome)
 
-    tasks = [asyncio.create_task(one(cell)) for cell in cells]
+    beside = [asyncio.create_task(one(cell)) for cell in cells if not cell.entry.alone]
+
+    async def those_alone() -> None:
+        if beside:
+            await asyncio.wait(beside)
+        for cell in cells:
+            if cell.entry.alone:
+                await one(cell)
+
+    tasks = [*beside, asyncio.create_task(those_alone())]
     try:
         await asyncio.gather(*tasks)
     finally:

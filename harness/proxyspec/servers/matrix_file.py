@@ -34,6 +34,7 @@ class Entry(BaseModel):
     name: str | None = Field(default=None, max_length=100, description="what the report calls it")
     without: list[str] = Field(default=[], alias="not", description="cases that are not for it, as --not names them")
     header_timeout: float | None = Field(default=None, gt=0, le=3600, description="its header deadline, seconds")
+    alone: bool = Field(default=False, description="no other cell runs beside its own: it leaves others no processor")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Entry:

@@ -124,9 +124,31 @@ def test_another_wish_is_another_cell(tmp_path: Path) -> None:
 
     plain = key('[[servers]]\nserver = "x"\n')
     assert plain == key('parallel = 3\n[[servers]]\nserver = "x"\n')
+    assert plain == key('[[servers]]\nserver = "x"\nalone = true\n')
     assert plain != key('repeat = 2\n[[servers]]\nserver = "x"\n')
     assert plain != key('cases = ["v1"]\n[[servers]]\nserver = "x"\n')
     assert plain != key('[[servers]]\nserver = "x"\nheader_timeout = 3\n')
+
+
+def test_a_server_that_wants_to_be_alone_comes_last_and_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text('[target]\nurl = "smtp://127.0.0.1:1"\n')
+    text = "".join(
+        f'[[servers]]\ntarget = "t.toml"\nname = "nothing-{place}"\nalone = {alone}\n'
+        for place, alone in ((1, "true"), (2, "false"), (3, "true"))
+    )
+    told: list[str] = []
+
+    class Telling(_Silent):
+        def began(self, cell: Cell) -> None:
+            told.append(f"+{cell.entry.name}")
+
+        def ended(self, cell: Cell, outcome: Outcome) -> None:
+            told.append(f"-{cell.entry.name}")
+
+    cells = cells_of(load_matrix(_file(tmp_path, text)), [])
+    asyncio.run(run_matrix(cells, tmp_path / "out", Telling(), [], cache=tmp_path / "cache", parallel=3))
+
+    assert told == [f"{sign}nothing-{place}" for place in (2, 1, 3) for sign in "+-"]
 
 
 def test_a_matrix_judges_what_can_be_had_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
