@@ -17,7 +17,7 @@ from proxyspec_scenarios.mutants import IDLE, PROFILES
 from proxyspec_server.defects import DEFECTS, VARIATIONS
 from proxyspec_server.profiles import PROFILES as SERVER_PROFILES
 
-#: Seconds the whole matrix may take; it takes three minutes of two idle cores.
+#: Seconds the whole matrix may take; beside the other tests it took six and a half minutes of two cores.
 PATIENCE = 1800
 
 
