@@ -161,7 +161,12 @@ def _compare(
 
 def load(
     target: Annotated[
-        str | None, typer.Argument(metavar="TARGET", help="The server: smtp://HOST:PORT.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="TARGET",
+            help="The server, smtp://HOST:PORT, or a target profile (a TOML file).",
+            show_default=False,
+        ),
     ] = None,
     profile: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="A profile (see --list) or the path of a locustfile.")
@@ -269,10 +274,21 @@ def load(
         return run_worker(_profile(profile).path, parse_bind(master_host, 1), processes)
     if target is None:
         raise UsageError("no target: write for instance proxyspec load smtp://127.0.0.1:2525")
-    from proxyspec.targets import make_target
+    from proxyspec.cli.target import declared_target
 
     if haproxy is not None and haproxy_stats is not None:
         raise UsageError("--haproxy starts an HAProxy and asks that one: leave out --haproxy-stats")
+    made = declared_target(
+        target,
+        header_timeout=header_timeout,
+        trusted=trusted,
+        # Nobody asks here what the server believes.
+        oracle="auto" if target.endswith(".toml") else "none",
+        pid=pid,
+        allow=allow_target,
+    )
+    if header is None and compare is None and 2 not in made.versions:
+        header = HeaderKind.V1
     options = LoadOptions(
         profile=profile,
         users=users,
@@ -290,14 +306,11 @@ def load(
         sources=tuple(source or ()),
         processes=processes,
         server_metrics=server_metrics,
-        server_pid=pid,
+        server_pid=made.pid,
         haproxy_stats=haproxy_stats,
         master=_master(master_bind, expect_workers) if master else None,
         expect=tuple(expect or ()),
         allowed=tuple(allow_target or ()),
-    )
-    made = make_target(
-        target, allowed=options.allowed, header_timeout=header_timeout, trusted_source=trusted, oracle="none"
     )
     if compare is not None:
         from proxyspec.load.comparison import parse_variants

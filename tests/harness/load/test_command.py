@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_a_missed_threshold_is_exit_code_1_and_the_record_is_written(tmp_path: P
     assert record["sessions"] == len(fake.messages) > 0
 
 
+def test_a_target_profile_says_what_the_options_would(tmp_path: Path) -> None:
+    profile, out = tmp_path / "mine.toml", tmp_path / "out"
+    with fake_smtp(header=True) as fake:
+        profile.write_text(f'[target]\nurl = "{fake.url}"\nversions = [1]\nheader_timeout = 7.0\npid = {os.getpid()}\n')
+        done = _proxyspec(str(profile), "--users", "1", "--time", "1s", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    record = json.loads((out / "run.json").read_text())
+    assert (record["header"], record["target"]["header_timeout"]) == ("v1", 7.0)
+    assert record["sessions"] == len(fake.messages) > 0
+    assert "process" in {sample["source"] for sample in record["samples"]}
+
+
 def test_the_profiles_are_listed_without_a_target() -> None:
     done = _proxyspec("--list")
     assert done.returncode == 0
@@ -61,7 +74,7 @@ def test_the_profiles_are_listed_without_a_target() -> None:
         (["smtp://127.0.0.1:25", "--expect", "fast"], "the expectation 'fast'"),
         (["smtp://127.0.0.1:25", "--time", "long"], "--time 'long'"),
         (["smtp://192.0.2.1:25"], "--allow-target 192.0.2.1"),
-        (["smtp://127.0.0.1:25", "--pid", "0"], "--pid 0 is out of range"),
+        (["smtp://127.0.0.1:25", "--pid", "0"], "--pid 0 is no process of this machine"),
         (["smtp://127.0.0.1:25", "--users", "1000000"], "--users 1000000 is out of range"),
         (["smtp://127.0.0.1:25", "--compare", "v1"], "two at least"),
         (["smtp://127.0.0.1:25", "--compare", "v1,v2", "--header", "v1"], "leave out --header"),
