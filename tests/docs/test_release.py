@@ -13,11 +13,13 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from proxyspec import __version__
 from proxyspec.records import load_run
@@ -174,6 +176,28 @@ def test_action_never_pastes_an_input_into_a_script(action: Composite) -> None:
         assert "${{" not in step["run"]
     used = set(re.findall(r"inputs\.([\w-]+)", action.text))
     assert used == set(action.data["inputs"])
+
+
+def test_constraints_suit_the_oldest_interpreter() -> None:
+    """Debian 12's Python is older than the one that wrote them down may be."""
+    names = [
+        line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if "==" in line
+    ]
+    assert len(names) > 50
+    unsuited = {
+        name: wanted
+        for name in names
+        if (wanted := _requires_python(name)) is not None and not SpecifierSet(wanted).contains("3.11.2")
+    }
+    assert unsuited == {}
+
+
+def _requires_python(name: str) -> str | None:
+    try:
+        return metadata(name)["Requires-Python"]
+    except PackageNotFoundError:
+        # For another interpreter or another extra.
+        return None
 
 
 def test_image_is_made_of_what_there_is() -> None:
