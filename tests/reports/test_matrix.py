@@ -105,6 +105,19 @@ def test_load_runs_of_one_profile_are_compared_by_road_with_ranges() -> None:
     assert loaded.ratio == 0.8
 
 
+def test_compared_times_of_half_a_minute_are_written_out() -> None:
+    def made(header: str, p99: float) -> LoadRun:
+        run = load_run()
+        held = run.steps[0].model_copy(update={"name": "held", "percentiles_ms": {"0.5": 30005.8, "0.99": p99}})
+        return run.model_copy(update={"header": header, "steps": [held]})
+
+    page = render_html(view([made("v1", 30029.4), made("v2", 30530.1)]))
+
+    assert "30,006" in page
+    assert "30,530" in page
+    assert "e+04" not in page
+
+
 def test_load_runs_of_servers_with_names_are_compared_wherever_each_listened() -> None:
     def made(name: str, port: int) -> LoadRun:
         run = load_run(url=f"smtp://127.0.0.1:{port}")
