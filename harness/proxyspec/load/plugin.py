@@ -218,7 +218,8 @@ class _Plugin:
 
     @property
     def _is_worker(self) -> bool:
-        return isinstance(self._environment.runner, WorkerRunner)
+        # Only a worker hears of anything while its runner is being made.
+        return self._environment.runner is None or isinstance(self._environment.runner, WorkerRunner)
 
     def _on_init(self, environment: Any, **_: Any) -> None:
         options = environment.parsed_options
@@ -339,7 +340,10 @@ class _Plugin:
         assert self._began is not None
         return time.perf_counter() - self._began
 
-    def _on_test_start(self, **_: Any) -> None:
+    def _on_test_start(self, environment: Any, **_: Any) -> None:
+        if self._environment is None:
+            # A worker may be told to begin before Locust says that it is there.
+            self._environment = environment
         self._meter.reset()
         self._began, self._seconds, self._users, self._sampled = time.perf_counter(), 0.0, 0, 0.0
         self._figures, self._arrived, self._checked = Figures(), Figures(), None

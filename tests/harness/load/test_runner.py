@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -363,3 +365,22 @@ MET, MISSED = Threshold(expression="a", actual=1.0, met=True), Threshold(express
 )
 def test_exit_codes(thresholds: list[Threshold], succeeded: int, interrupted: bool, code: ExitCode) -> None:
     assert load_exit_code(thresholds, succeeded=succeeded, interrupted=interrupted) is code
+
+
+def test_a_worker_that_begins_before_locust_has_made_it_counts_like_the_others() -> None:
+    program = (
+        "import locust, locust.log\n"
+        "from proxyspec.load.meter import meter_of\n"
+        "import proxyspec_scenarios.load.throughput\n"
+        "from locust.env import Environment\n"
+        "environment = Environment(events=locust.events)\n"
+        "assert environment.runner is None\n"
+        "locust.events.test_start.fire(environment=environment)\n"
+        "data = {}\n"
+        "locust.events.report_to_master.fire(client_id='one', data=data)\n"
+        # Locust ends a worker over such an error, in silence.
+        "print(locust.log.unhandled_greenlet_exception, bool(meter_of(environment)), sorted(data))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("False True ['proxyspec")
