@@ -31,6 +31,12 @@ server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print("child", child.pid, flush=True)
 signal.pause()
 """
+#: Listens on the port that is its first argument, and has no child.
+ALONE = """
+import signal, socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+signal.pause()
+"""
 #: Says when it is asked to end; its process id is in the file pid of its folder.
 POLITE = """
 import os, signal, socket
@@ -111,7 +117,7 @@ def test_its_stop_command_comes_first_and_both_run_in_their_folder(tmp_path: Pat
 
 def test_a_command_that_leaves_the_server_behind_needs_a_stop(tmp_path: Path) -> None:
     port = free_port()
-    words = [[sys.executable, "-c", text] for text in (BEHIND.format(server=SERVER, port=port), END)]
+    words = [[sys.executable, "-c", text] for text in (BEHIND.format(server=ALONE, port=port), END)]
     with started(words[0], HOST, port, tmp_path / "log", stop=words[1], folder=tmp_path):
         server_pid = int((tmp_path / "pid").read_text())
         assert alive(server_pid)
