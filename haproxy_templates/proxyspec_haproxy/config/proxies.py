@@ -250,7 +250,7 @@ class Proxy:
         for line in self.lines:
             off = line.keyword == "no"
             words = line.words[1:] if off else line.words
-            if words[0] == "option" and len(words) > 1 and _CHECKS.fullmatch(words[1]):
+            if len(words) > 1 and words[0] == "option" and _CHECKS.fullmatch(words[1]):
                 if not off:
                     found = line
                 elif found is not None and found.words[1] == words[1]:

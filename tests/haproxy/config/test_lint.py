@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxyspec_haproxy import HAProxyVersion
@@ -259,6 +259,7 @@ KEYWORDS = """
 WORDS = st.sampled_from(KEYWORDS.split())
 
 
+@example("listen\nno")
 @given(st.lists(st.lists(WORDS, max_size=6).map(" ".join), max_size=20).map("\n".join))
 def test_no_configuration_makes_a_rule_fail(text: str) -> None:
     for finding in lint([SourceFile("a.cfg", text)], [OLD, NEW], environment={}).findings:
