@@ -45,7 +45,10 @@ def _run(words: Sequence[str], folder: Path | None, said: BinaryIO) -> subproces
 
 
 def _last_words(log: Path) -> str:
-    text = log.read_bytes()[-SHOWN:].decode(errors="replace")
+    with log.open("rb") as file:
+        # Whatever it wrote by then: the end alone is read.
+        file.seek(max(0, log.stat().st_size - SHOWN))
+        text = file.read(SHOWN).decode(errors="replace")
     return printable(text, keep="\n").strip() or "no word from it"
 
 
