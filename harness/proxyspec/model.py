@@ -336,6 +336,12 @@ class Case:
             if isinstance(step, Send | StartTls)
         )
 
+    @property
+    def connections(self) -> int:
+        """Connections the target serves at once for it, those beside its own included."""
+        beside = 0 if self.crowd is None else self.crowd.count
+        return 1 + beside + (self.beside is not None)
+
 
 class EventKind(enum.StrEnum):
     """One thing that happened on a connection."""

@@ -8,7 +8,8 @@ If it is not, nobody knows whose fault that is, so they run again one by one whe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from proxyspec.driver import WATCHED, Aids, CheckWatcher, drive, watch, watch_processor
@@ -64,7 +65,7 @@ class Plan:
     target: Target
     roads: Roads
     oracle: Oracle
-    #: Connections at once, without those of neighbours and crowds.
+    #: Connections at once; a case with more of them (a crowd's) than that runs alone.
     parallel: int = 1024
     connect: Callable[[Road], Wire] = TcpWire
     #: What cases may use beside their own connection; its wires are made by `connect` too.
@@ -106,6 +107,29 @@ def _not_run(case: Case, plan: Plan) -> Judgement | None:
     return None
 
 
+class _Room:
+    """So many connections at once; who needs more than there are gets all of them. In the order of asking."""
+
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        self._free = asyncio.Semaphore(connections)
+        self._door = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def of(self, connections: int) -> AsyncIterator[None]:
+        """Hold room for `connections` for the time of the context."""
+        held = 0
+        try:
+            async with self._door:
+                while held < min(connections, self._connections):
+                    await self._free.acquire()
+                    held += 1
+            yield
+        finally:
+            for _ in range(held):
+                self._free.release()
+
+
 class _Wave:
     def __init__(self, plan: Plan, report: Callable[[Judged], None]) -> None:
         self._plan = plan
@@ -114,7 +138,7 @@ class _Wave:
         self._waiting_for: dict[str, list[Case]] = {}
         self._running: frozenset[str] = frozenset()
         self._broken: set[str] = set()
-        self._slots = asyncio.Semaphore(plan.parallel)
+        self._room = _Room(plan.parallel)
         self._aids = replace(plan.aids, another=plan.connect)
 
     async def _transcribe(self, case: Case) -> Transcript:
@@ -127,7 +151,7 @@ class _Wave:
 
     async def _try(self, case: Case) -> None:
         """Obtain the transcript of `case`, or report what broke."""
-        async with self._slots:
+        async with self._room.of(case.connections):
             try:
                 self._transcripts[case.id] = await self._transcribe(case)
             except Exception as error:  # noqa: BLE001 - our own fault in one case must not take the others with it

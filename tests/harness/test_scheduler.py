@@ -9,7 +9,7 @@ import pytest
 
 from proxyspec.casebook import REFUSED, Chapter, catalogue_of, proxied
 from proxyspec.driver import Aids
-from proxyspec.model import EventKind, HalfClose, Neighbour, Send, Source, Target, Verdict, Via, View
+from proxyspec.model import Crowd, EventKind, HalfClose, Neighbour, Send, Source, Target, Verdict, Via, View
 from proxyspec.oracle import ehlo_oracle
 from proxyspec.processor import Spent
 from proxyspec.scheduler import Judged, Plan, Roads, run_cases
@@ -109,6 +109,35 @@ def test_what_does_not_apply_is_skipped_with_its_reason(options: dict[str, objec
     assert judged["c/case"].judgement.verdict is Verdict.SKIP
     assert word in judged["c/case"].judgement.reason
     assert took == 0
+
+
+@pytest.mark.parametrize(("parallel", "most"), [(3, 11), (8, 11), (1024, 21)])
+def test_a_crowd_counts_among_the_connections_a_target_serves(parallel: int, most: int) -> None:
+    """Fewer than the crowd at once: it stands alone. What it needs is nobody else's delay."""
+    chapter = Chapter("c", section="2", control="c/good")
+    chapter.accepts("good", GOOD, "t")
+    for number in range(10):
+        chapter.rejects(f"before-{number}", b"bad", "t")
+    chapter.accepts("crowd", GOOD, "t", crowd=Crowd(10, b"PROXY"))
+    for number in range(10):
+        chapter.rejects(f"behind-{number}", b"bad", "t")
+    standing: set[Wire] = set()
+    seen = 0
+
+    class Counted(ScriptedWire):
+        async def connect(self) -> View:
+            nonlocal seen
+            standing.add(self)
+            seen = max(seen, len(standing))
+            return await super().connect()
+
+        def close(self) -> None:
+            standing.discard(self)
+            super().close()
+
+    judged, _ = run(plan(chapter, parallel=parallel, connect=lambda road: Counted(smtp_server(takes_good))))
+    assert {one.judgement.verdict for one in judged.values()} == {Verdict.PASS}
+    assert (seen, standing) == (most, set())
 
 
 def test_a_skipped_control_is_not_waited_for() -> None:

@@ -60,7 +60,7 @@ def test_four_workers_add_up_to_what_the_server_counted(tmp_path: Path) -> None:
     port = free_ports(1)[0]
     master = Master("127.0.0.1", port, 4)
     with measured() as server, _workers(4, f"127.0.0.1:{port}") as workers:
-        options = LoadOptions(users=8, seconds=3, master=master, expect=LENIENT, server_metrics=server.metrics)
+        options = LoadOptions(users=8, seconds=8, master=master, expect=LENIENT, server_metrics=server.metrics)
         run = _run(server, tmp_path / "out", options)
         assert [worker.wait(30) for worker in workers] == [ExitCode.OK] * 4
     assert (run.exit_code, run.workers, run.lost, run.users, run.failures) == (ExitCode.OK, 4, 0, 8, 0)
@@ -151,7 +151,7 @@ def test_machines_share_a_load(tmp_path: Path) -> None:
         with measured(*trust, host=mine) as server, _workers(2, f"{mine}:{port}", prefixes) as workers:
             options = LoadOptions(
                 users=4,
-                seconds=3,
+                seconds=6,
                 master=Master(mine, port, 2),
                 expect=LENIENT,
                 server_metrics=server.metrics,

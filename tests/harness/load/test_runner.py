@@ -160,7 +160,7 @@ def test_every_choice_reaches_the_sessions(tmp_path: Path) -> None:
 def test_processes_share_a_load_and_their_figures_add_up(tmp_path: Path) -> None:
     hearer = Hearer()
     with fake_smtp() as fake:
-        run = _run(fake, tmp_path / "out", LoadOptions(users=4, seconds=3, processes=2), hearer)
+        run = _run(fake, tmp_path / "out", LoadOptions(users=4, seconds=6, processes=2), hearer)
     assert (run.exit_code, run.workers, run.lost, run.users) == (ExitCode.OK, 2, 0, 4)
     assert {step.count for step in run.steps} == {run.sessions} == {len(fake.messages)}
     assert len(run.timeline) >= 2
@@ -235,7 +235,7 @@ class Killer(ProxySmtpUser):
 """
     )
     with fake_smtp() as fake:
-        run = _run(fake, tmp_path / "out", LoadOptions(users=5, seconds=5, processes=2), profile=profile)
+        run = _run(fake, tmp_path / "out", LoadOptions(users=5, seconds=12, processes=2), profile=profile)
     assert (run.workers, run.lost) == (2, 1)
     assert run.exit_code == ExitCode.OK
     assert 0 < run.sessions <= len(fake.messages)

@@ -29,6 +29,7 @@ rfc1413_hosts =
 dns_again_means_nonexist = *
 smtp_accept_max = 1000
 smtp_accept_max_per_host =
+smtp_connect_backlog = 1024
 smtp_accept_queue = 0
 queue_only = true
 smtp_enforce_sync = false
@@ -90,10 +91,11 @@ class Exim(Adapter):
         return Launch(
             commands=((exim, "-C", str(config), "-bdf"),),
             facts=Facts(
-                header_timeout=_DEADLINE, trusted=HERE, untrusted=UNLISTED, capabilities=("no-crc32c",), parallel=16
+                header_timeout=_DEADLINE, trusted=HERE, untrusted=UNLISTED, capabilities=("no-crc32c",), parallel=4
             ),
-            # A process a connection: each has milliseconds to use.
-            processor_seconds=4,
+            # A process a connection: each has milliseconds to use. More than a connection is watched for, or whether a
+            # process is ended by us or by itself would depend on how busy the machine is.
+            processor_seconds=8,
             bindings=accounts(place.run),
             # As it takes no library path from its environment when it runs itself again.
             layers={"/usr/lib": place.software / "usr/lib"},
