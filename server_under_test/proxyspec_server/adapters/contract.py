@@ -95,8 +95,9 @@ class Launch:
     layers: Mapping[str, Path] = field(default_factory=dict)
     needs_bindings: bool = False
     stop: signal.Signals = signal.SIGTERM
-    #: Processor seconds one process may use, so that none that spins outlives its case by much; None: no limit.
-    processor_seconds: int | None = None
+    #: Processor seconds one process may use; one that has, for a connection whose other end nobody holds, is killed.
+    #: None: no limit.
+    processor_seconds: float | None = None
 
 
 class Adapter(ABC):

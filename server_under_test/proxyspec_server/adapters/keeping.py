@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import resource
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
+
+import psutil  # type: ignore[import-untyped]
 
 from proxyspec_server.adapters.contract import HERE, Launch
 from proxyspec_server.adapters.errors import AdapterError
@@ -48,25 +48,13 @@ def last_words(log: Path, lines: int = _LINES) -> str:
     return "\n".join(f"  {visible(line, 300)}" for line in said) or "  (not a word)"
 
 
-def _descendants(root: int) -> list[int]:
-    """Return all processes below `root`, children before theirs."""
-    found, todo = [], [root]
-    while todo:
-        process = todo.pop()
-        for children in Path(f"/proc/{process}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                below = [int(word) for word in children.read_text().split()]
-                found += below
-                todo += below
-    return found
-
-
 class Kept:
     """The processes of a server that has been started."""
 
-    def __init__(self, launch: Launch, log: Path) -> None:
+    def __init__(self, launch: Launch, log: Path, port: int) -> None:
         self._launch = launch
         self._log = log
+        self._port = port
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -92,16 +80,11 @@ class Kept:
                             env=environment,
                             start_new_session=True,
                             # Safe here: this program has one thread.
-                            preexec_fn=self._before_exec,
+                            preexec_fn=lambda: parts_with(signal.SIGKILL),
                         )
                     )
                 except OSError as error:
                     raise AdapterError(f"{command[0]} cannot be run: {error.strerror or error}") from error
-
-    def _before_exec(self) -> None:
-        parts_with(signal.SIGKILL)
-        if (seconds := self._launch.processor_seconds) is not None:
-            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 
     def gone(self) -> str | None:
         """Say which process has ended and how, or None while all run."""
@@ -121,15 +104,36 @@ class Kept:
             _reap()
             time.sleep(_LOOK_AGAIN)
         while left := _alive():
-            for process_id in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process_id, signal.SIGKILL)
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             _reap()
             time.sleep(_LOOK_AGAIN)
 
+    def end_the_deserted(self) -> None:
+        """Kill what spins for a connection that nobody holds any more: it would take the processor from the others."""
+        most = self._launch.processor_seconds
+        if most is None:
+            return
+        spinning = [process for process in _alive() if _spent(process) > most]
+        deserted = _deserted(self._port) if spinning else set()
+        for process in spinning:
+            if process.pid in deserted:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
-def _alive() -> list[int]:
-    return _descendants(os.getpid())
+
+def _spent(process: psutil.Process) -> float:
+    """Return the processor seconds a process has used; 0 if it is gone."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
+
+
+def _alive() -> list[psutil.Process]:
+    return list(psutil.Process().children(recursive=True))
 
 
 def _reap() -> None:
@@ -141,22 +145,18 @@ def _reap() -> None:
 
 def _listens(port: int) -> bool:
     """Tell whether one of our descendants listens on this port of 127.0.0.1, without a connection it would see."""
-    wanted = {f"{socket.htonl(int.from_bytes(socket.inet_aton(host))):08X}:{port:04X}" for host in (HERE, "0.0.0.0")}  # noqa: S104
-    inodes = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1] in wanted and fields[3] == _LISTEN:
-            inodes.add(f"socket:[{fields[9]}]")
-    return any(inodes & _open_files(process) for process in _alive()) if inodes else False
+    ours = {process.pid for process in _alive()}
+    return any(
+        socket.pid in ours and socket.status == psutil.CONN_LISTEN and socket.laddr in {(HERE, port), ("0.0.0.0", port)}  # noqa: S104
+        for socket in psutil.net_connections("tcp4")
+    )
 
 
-def _open_files(process: int) -> set[str]:
-    found = set()
-    with contextlib.suppress(OSError):
-        for entry in Path(f"/proc/{process}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                found.add(str(entry.readlink()))
-    return found
+def _deserted(port: int) -> set[int]:
+    """Return the processes with a connection of this port whose other end no process holds any more."""
+    sockets = [socket for socket in psutil.net_connections("tcp4") if socket.pid is not None and socket.raddr]
+    held = {(socket.laddr, socket.raddr) for socket in sockets}
+    return {socket.pid for socket in sockets if socket.laddr.port == port and (socket.raddr, socket.laddr) not in held}
 
 
 @contextlib.contextmanager
@@ -176,7 +176,7 @@ def kept(launch: Launch, log: Path, run: Path, port: int, *, tell: Callable[[str
         if launch.needs_bindings:
             raise AdapterError(f"{error}; this server cannot do without") from error
         tell(f"{error}: what this server looks up may be asked of the machine's own resolver")
-    server = Kept(launch, log)
+    server = Kept(launch, log, port)
     try:
         server.start({**os.environ, **launch.environment})
         deadline = time.monotonic() + PATIENCE
@@ -206,3 +206,4 @@ def wait(server: Kept, log: Path) -> None:
             return
         if (gone := server.gone()) is not None:
             raise AdapterError(f"{gone}; the end of its log:\n{last_words(log)}")
+        server.end_the_deserted()

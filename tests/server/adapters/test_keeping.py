@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -13,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from proxyspec_server.adapters.contract import Facts, Launch, free_port
-from proxyspec_server.adapters.keeping import last_words
+from proxyspec_server.adapters.keeping import Kept, last_words
 from proxyspec_server.adapters.surroundings import no_lookups
 
 PATIENCE = 60.0
@@ -142,3 +144,55 @@ def test_a_second_signal_does_not_break_the_end_off(tmp_path: Path, words: tuple
             process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
         assert _gone(told["pid"])
+
+
+#: Spins for every connection, whatever it says and however it ends.
+SPINNER = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print(flush=True)
+while True:
+    connection, _ = listener.accept()
+    if (child := os.fork()) == 0:
+        while True:
+            pass
+    connection.sendall(str(child).encode())
+    connection.close()
+"""
+
+
+def test_what_spins_for_nobody_is_ended_and_nothing_else(tmp_path: Path) -> None:
+    log, port = tmp_path / "log", free_port()
+    command = (sys.executable, "-c", SPINNER, str(port))
+    server = Kept(Launch(commands=(command,), facts=Facts(header_timeout=1.0), processor_seconds=0.2), log, port)
+    server.start({})
+    children: list[int] = []
+    try:
+        clients: list[socket.socket] = []
+        while len(clients) < 3:
+            try:
+                clients.append(socket.create_connection(("127.0.0.1", port), PATIENCE))
+            except ConnectionRefusedError:
+                assert server.gone() is None
+        children = [int(client.recv(20)) for client in clients]
+        deserted, half_closed, held = clients
+        gone = os.pidfd_open(children[0])
+        deserted.close()
+        half_closed.shutdown(socket.SHUT_WR)
+        spent = psutil.Process(children[2])
+        # The others spin as long as it does: they are old enough as well.
+        while not select.select([gone], [], [], 0.05)[0] or spent.cpu_times().user < 0.4:
+            server.end_the_deserted()
+        os.close(gone)
+        assert psutil.Process(children[0]).status() == psutil.STATUS_ZOMBIE
+        assert [psutil.Process(child).status() for child in children[1:]] == [psutil.STATUS_RUNNING] * 2
+        assert server.gone() is None
+        for client in (half_closed, held):
+            client.close()
+    finally:
+        ending = os.pidfd_open(server.pid)
+        for pid in (*children, server.pid):
+            os.kill(pid, signal.SIGKILL)
+        assert select.select([ending], [], [], PATIENCE)[0]
+        os.close(ending)
+        assert "SIGKILL" in str(server.gone())

@@ -93,9 +93,8 @@ class Exim(Adapter):
             facts=Facts(
                 header_timeout=_DEADLINE, trusted=HERE, untrusted=UNLISTED, capabilities=("no-crc32c",), parallel=4
             ),
-            # A process a connection: each has milliseconds to use. More than a connection is watched for, or whether a
-            # process is ended by us or by itself would depend on how busy the machine is.
-            processor_seconds=8,
+            # A process a connection: each has milliseconds to use.
+            processor_seconds=1,
             bindings=accounts(place.run),
             # As it takes no library path from its environment when it runs itself again.
             layers={"/usr/lib": place.software / "usr/lib"},
