@@ -154,6 +154,9 @@ class _Wave:
         async with self._room.of(case.connections):
             try:
                 self._transcripts[case.id] = await self._transcribe(case)
+                if case.crowd is not None and case.connections >= self._plan.parallel and self._aids.processor:
+                    # What a crowd has left behind may keep the target from serving the next ones.
+                    await self._idles()
             except Exception as error:  # noqa: BLE001 - our own fault in one case must not take the others with it
                 self._transcripts.pop(case.id, None)
                 self._broken.add(case.id)

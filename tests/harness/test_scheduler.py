@@ -269,6 +269,18 @@ def test_what_a_waiting_case_began_is_nobody_elses_fault(lasts: float) -> None:
     assert set(verdicts.values()) == {Verdict.PASS}
 
 
+def test_where_a_crowd_leaves_the_target_busy_the_next_waits_until_it_is_not() -> None:
+    chapter = Chapter("c", section="2", control="c/good")
+    chapter.rejects("crowd", (Send(b"spin"), HalfClose()), "t", crowd=Crowd(10, b"PROXY"), waits=True)
+    chapter.accepts("good", GOOD, "t")
+    net = Spinner(b"spin", 40.0)
+    judged, took = run(plan(chapter, parallel=4, connect=net, aids=Aids(processor=net.processor)))
+    assert {one.judgement.verdict for one in judged.values()} == {Verdict.PASS}
+    assert took > 40.0
+    judged, took = run(plan(chapter, connect=net, aids=Aids(processor=net.processor)))
+    assert took < 32.0
+
+
 def test_a_target_that_spins_for_good_is_one_finding() -> None:
     verdicts, judged, _, _ = spinning(watchful(waiting=(b"spin",)), Spinner(b"spin", 1e6))
     untold = {name for name, verdict in verdicts.items() if verdict is Verdict.UNTESTABLE}

@@ -95,9 +95,9 @@ class Launch:
     layers: Mapping[str, Path] = field(default_factory=dict)
     needs_bindings: bool = False
     stop: signal.Signals = signal.SIGTERM
-    #: Processor seconds one process may use; one that has, for a connection whose other end nobody holds, is killed.
-    #: None: no limit.
-    processor_seconds: float | None = None
+    #: For a server with a process a connection: seconds one may live on when nobody holds the connection's other end;
+    #: more than such a process is watched for. None: as it likes.
+    deserted_seconds: float | None = None
 
 
 class Adapter(ABC):

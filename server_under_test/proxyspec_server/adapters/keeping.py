@@ -55,6 +55,8 @@ class Kept:
         self._launch = launch
         self._log = log
         self._port = port
+        #: Since when, on the monotonic clock, nobody holds the other end of what a process serves.
+        self._deserted: dict[int, float] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -111,25 +113,16 @@ class Kept:
             time.sleep(_LOOK_AGAIN)
 
     def end_the_deserted(self) -> None:
-        """Kill what spins for a connection that nobody holds any more: it would take the processor from the others."""
-        most = self._launch.processor_seconds
-        if most is None:
+        """Kill what lives on for a connection that nobody holds: if it spins, others lack the processor."""
+        if self._launch.deserted_seconds is None:
             return
-        spinning = [process for process in _alive() if _spent(process) > most]
-        deserted = _deserted(self._port) if spinning else set()
-        for process in spinning:
-            if process.pid in deserted:
+        now, deserted = time.monotonic(), _deserted(self._port)
+        ours = {process.pid: process for process in _alive() if process.pid in deserted}
+        self._deserted = {pid: self._deserted.get(pid, now) for pid in ours}
+        for pid, since in self._deserted.items():
+            if now - since >= self._launch.deserted_seconds:
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-
-
-def _spent(process: psutil.Process) -> float:
-    """Return the processor seconds a process has used; 0 if it is gone."""
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(times.user + times.system)
+                    ours[pid].kill()
 
 
 def _alive() -> list[psutil.Process]:

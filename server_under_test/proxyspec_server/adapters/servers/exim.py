@@ -93,8 +93,7 @@ class Exim(Adapter):
             facts=Facts(
                 header_timeout=_DEADLINE, trusted=HERE, untrusted=UNLISTED, capabilities=("no-crc32c",), parallel=4
             ),
-            # A process a connection: each has milliseconds to use.
-            processor_seconds=1,
+            deserted_seconds=3,
             bindings=accounts(place.run),
             # As it takes no library path from its environment when it runs itself again.
             layers={"/usr/lib": place.software / "usr/lib"},
