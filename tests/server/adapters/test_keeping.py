@@ -83,7 +83,7 @@ def test_a_server_that_dies_is_reported_with_its_log(tmp_path: Path, words: tupl
     with _start(tmp_path, *words) as (process, told):
         with socket.create_connection((told["host"], told["port"]), timeout=PATIENCE) as client:
             # Served: by now it has written down that it listens.
-            client.sendall(b"PROXY UNKNOWN\r\n")
+            client.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 25\r\n")
             assert client.recv(200).startswith(b"220")
         os.kill(told["pid"], signal.SIGKILL)
         assert process.wait(PATIENCE) == 1
