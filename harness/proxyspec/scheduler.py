@@ -33,8 +33,9 @@ __all__ = ["Judged", "Plan", "Roads", "run_cases"]
 
 #: Connections begun per second: above the rate of a listen queue that is being served, far below a flood.
 START_RATE = 400.0
-#: So many cases are shown to keep the target's processes busy, each for up to a deadline; then it is mended first.
-CULPRITS = 3
+#: Seconds that cases may keep the target's processes busy one after another, each for up to a deadline; then it is
+#: mended first. Three at a deadline of 30 s.
+CULPRITS_PATIENCE = 120.0
 
 Tasks = Sequence[asyncio.Task[None]]
 
@@ -227,9 +228,11 @@ class _Wave:
     async def _single_out(self, suspects: Sequence[Case]) -> None:
         """Run each case alone on an idle target; where that cannot be had, what was seen is nobody's fault."""
         culprits: list[str] = []
+        # Counted, not timed: the same ones are told every time.
+        most = max(1, int(CULPRITS_PATIENCE / self._plan.target.give_up))
         idle = True
         for case in suspects:
-            idle = idle and len(culprits) < CULPRITS and await self._idles()
+            idle = idle and len(culprits) < most and await self._idles()
             if idle:
                 await self._try(case)
                 if self._spun(case):

@@ -201,13 +201,14 @@ def test_the_oracle_reads_the_peer_of_the_road() -> None:
 class Spinner:
     """Servers whose processes are busy from the moment `guilty` bytes have come until `lasts` seconds later."""
 
-    def __init__(self, guilty: bytes, lasts: float) -> None:
+    def __init__(self, guilty: bytes, lasts: float, deadline: float = 30.0) -> None:
         self._guilty = guilty
         self._lasts = lasts
+        self._deadline = deadline
         self._spells: list[tuple[float, float]] = []
 
     def __call__(self, road: Road) -> Wire:
-        wire = ScriptedWire(smtp_server(takes_good))
+        wire = ScriptedWire(smtp_server(takes_good, deadline=self._deadline))
         plain = wire.half_close
 
         def half_close() -> None:
@@ -305,3 +306,15 @@ def test_a_case_after_which_the_target_never_idles_is_named_to_the_others() -> N
         assert transcript is not None
         assert transcript.first(EventKind.PROCESSOR) is not None
     assert took < 6 * TARGET.header_timeout, "what is bounded: three deadlines beside those of the wave"
+
+
+def test_a_short_deadline_leaves_time_for_every_culprit() -> None:
+    chapter = watchful(*[b"half"] * 9)
+    brief = replace(TARGET, header_timeout=3.0)
+    net = Spinner(b"half", 3.0, deadline=3.0)
+    judged, took = run(plan(chapter, target=brief, connect=net, aids=Aids(processor=net.processor)))
+    assert {name for name, one in judged.items() if one.judgement.verdict is Verdict.FAIL} == {
+        f"c/guilty-{number}" for number in range(9)
+    }
+    assert Verdict.UNTESTABLE not in {one.judgement.verdict for one in judged.values()}
+    assert took < 130.0
