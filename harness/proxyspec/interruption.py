@@ -1,30 +1,172 @@
-"""Work that Ctrl-C and SIGTERM end early and in order, so that what was found by then is kept."""
+"""SIGINT and SIGTERM: each ends work early and in order, is never lost, and does not break into the cleaning up."""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import signal
-from collections.abc import Coroutine
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
+from typing import Any, Final, TypeVar
 
-__all__ = ["run_interruptible"]
+__all__ = ["ignored", "interrupting", "run_interruptible", "told", "until_interrupted"]
+
+#: Seconds that cleaning up has for itself: a signal so soon after another changes nothing, a later one breaks in.
+PATIENCE: Final = 10.0
+#: Seconds after which an interruption is raised again that came where Python ignores exceptions.
+AGAIN: Final = 0.01
+
+_NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
+_Result = TypeVar("_Result")
 
 
-async def _interruptible(work: Coroutine[None, None, None]) -> bool:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+class _Signals:
+    """Those of the process: who is told of them now, and whether the one that came is more than an echo."""
+
+    def __init__(self) -> None:
+        self._told: list[Callable[[], None]] = []
+        self._last: float | None = None
+        self._hook = sys.unraisablehook
+        self._lost = False
+        self.echo = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        self.echo = self._last is not None and now < self._last + PATIENCE
+        if not self.echo:
+            self._last = now
+        self._told[-1]()
+
+    def _unraisable(self, what: sys.UnraisableHookArgs) -> None:
+        if issubclass(what.exc_type, KeyboardInterrupt) and _here():
+            self._lost = True
+            signal.signal(signal.SIGALRM, self._again)
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        else:
+            self._hook(what)
+
+    def _again(self, number: int, frame: FrameType | None) -> None:
+        self._lost, self._last = False, None
+        self._note(number, frame)
+
+    @contextlib.contextmanager
+    def told(self, whom: Callable[[], None]) -> Iterator[None]:
+        outermost = not self._told
+        self._told.append(whom)
+        try:
+            with self._caught() if outermost else contextlib.nullcontext():
+                yield
+        finally:
+            self._told.pop()
+
+    @contextlib.contextmanager
+    def _caught(self) -> Iterator[None]:
+        self._last, self._hook = None, sys.unraisablehook
+        before: dict[signal.Signals, Any] = {}
+        try:
+            sys.unraisablehook = self._unraisable
+            for number in _NUMBERS:
+                # Who started us may want a signal ignored (nohup, a shell's background job): that stays.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    before[number] = signal.signal(number, self._note)
+            yield
+        finally:
+            for number, handler in before.items():
+                if signal.getsignal(number) == self._note:
+                    signal.signal(number, handler)
+            if self._lost:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                self._lost = False
+            sys.unraisablehook = self._hook
+
+
+_signals = _Signals()
+
+
+def _here() -> bool:
+    """Whether signals arrive in this thread."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextlib.contextmanager
+def told(whom: Callable[[], None]) -> Iterator[None]:
+    """For the time of the context every signal calls `whom`, in the main thread and at any place of it.
+
+    Outside of the main thread, which alone gets signals, nothing changes.
+    """
+    with _signals.told(whom) if _here() else contextlib.nullcontext():
+        yield
+
+
+def _interrupt() -> None:
+    if not _signals.echo:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def interrupting() -> Iterator[None]:
+    """For the time of the context a signal raises KeyboardInterrupt; for work that does not run in an event loop.
+
+    One that is raised where Python ignores exceptions (`__del__`, callbacks of weak references and of the garbage
+    collector) is raised once more a moment later.
+    """
+    with told(_interrupt):
+        yield
+
+
+def ignored() -> None:
+    """Let the signals be without effect from now on, for a process that has nothing left to do but end."""
+    for number in _NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def until_interrupted(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Do the work in an event loop of its own and return its result; a signal cancels it.
+
+    Raises:
+        KeyboardInterrupt: a signal came, and the work has cleaned up; also if it came to its end nevertheless.
+    """
+    import asyncio
+
+    heard = False
+    task: asyncio.Task[_Result] | None = None
+
+    async def whole() -> _Result:
+        nonlocal task
+        task = asyncio.current_task()
+        if heard and task is not None:
+            task.cancel()
+        return await work
+
+    def hear() -> None:
+        nonlocal heard
+        if _signals.echo:
+            return
+        if task is not None and not task.done():
+            # Wakes the loop, too.
+            task.get_loop().call_soon_threadsafe(task.cancel)
+        elif heard:
+            raise KeyboardInterrupt
+        heard = True
+
+    with told(hear):
+        try:
+            result = asyncio.run(whole())
+        except asyncio.CancelledError:
+            if not heard:
+                raise
+            raise KeyboardInterrupt from None
+    if heard:
+        raise KeyboardInterrupt
+    return result
+
+
+def run_interruptible(work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work in an event loop of its own, which a signal cancels; return whether one did."""
     try:
-        await work
-    except asyncio.CancelledError:
+        until_interrupted(work)
+    except KeyboardInterrupt:
         return True
     return False
-
-
-def run_interruptible(work: Coroutine[None, None, None]) -> bool:
-    """Do the work in an event loop of its own; return whether it was interrupted."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        return asyncio.run(_interruptible(work))
-    finally:
-        # A loop that closes leaves SIGTERM at its default, which would end the caller without any cleaning up.
-        signal.signal(signal.SIGTERM, before)

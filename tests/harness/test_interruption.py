@@ -1,14 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
 
-from proxyspec.interruption import run_interruptible
+from proxyspec import interruption
+from proxyspec.interruption import interrupting, run_interruptible, told, until_interrupted
+
+BOTH = [signal.SIGTERM, signal.SIGINT]
+
+
+def send(number: signal.Signals = signal.SIGINT) -> None:
+    os.kill(os.getpid(), number)
 
 
 class Work:
@@ -69,3 +81,198 @@ def test_the_callers_handler_is_back_after_a_failure(handled: list[int]) -> None
         run_interruptible(fails())
     os.kill(os.getpid(), signal.SIGTERM)
     assert handled == [signal.SIGTERM]
+
+
+def test_a_result_is_returned() -> None:
+    async def work() -> str:
+        return "whole"
+
+    assert until_interrupted(work()) == "whole"
+
+
+def test_work_that_gets_over_its_cancelling_was_interrupted_nevertheless() -> None:
+    done = []
+
+    async def work() -> None:
+        send()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            done.append("swallowed")
+
+    assert run_interruptible(work())
+    assert done == ["swallowed"]
+
+
+@pytest.mark.parametrize("second", BOTH)
+def test_a_second_signal_leaves_the_cleaning_up_alone(second: signal.Signals) -> None:
+    done = []
+
+    async def work() -> None:
+        send()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            send(second)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            done.append("cleaned up")
+
+    assert run_interruptible(work())
+    assert done == ["cleaned up"]
+
+
+def test_a_later_signal_breaks_into_a_cleaning_up_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "PATIENCE", 0.0)
+
+    async def work() -> None:
+        send()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            send()
+            await asyncio.Event().wait()
+
+    assert run_interruptible(work())
+
+
+def test_a_signal_before_the_work_has_begun_cancels_it() -> None:
+    begun = []
+
+    async def work() -> None:
+        begun.append(True)
+        await asyncio.Event().wait()
+
+    class Policy(asyncio.DefaultEventLoopPolicy):
+        def new_event_loop(self) -> asyncio.AbstractEventLoop:
+            send()
+            return super().new_event_loop()
+
+    asyncio.set_event_loop_policy(Policy())
+    try:
+        assert run_interruptible(work())
+    finally:
+        asyncio.set_event_loop_policy(None)
+    assert begun == [True]
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_a_signal_ends_work_without_a_loop(number: signal.Signals, handled: list[int]) -> None:
+    def work() -> None:
+        send(number)
+        threading.Event().wait(60)
+
+    with pytest.raises(KeyboardInterrupt), interrupting():
+        work()
+    assert handled == []
+
+
+class _Dying:
+    """Gets a signal while Python ends it."""
+
+    def __del__(self) -> None:
+        send()
+
+
+def _finalizer() -> None:
+    dying = _Dying()
+    del dying
+
+
+def _weak_reference() -> None:
+    class Referred:
+        pass
+
+    referred = Referred()
+    kept = weakref.ref(referred, lambda _: send())
+    del referred
+    del kept
+
+
+def _collector() -> None:
+    def collects(phase: str, _: object) -> None:
+        if phase == "start":
+            send()
+
+    gc.callbacks.append(collects)
+    try:
+        gc.collect()
+    finally:
+        gc.callbacks.remove(collects)
+
+
+@pytest.mark.parametrize("place", [_finalizer, _weak_reference, _collector])
+def test_a_signal_where_python_ignores_exceptions_is_not_lost(place: Callable[[], None]) -> None:
+    passed = []
+
+    def work() -> None:
+        place()
+        passed.append("the exception was ignored")
+        threading.Event().wait(60)
+
+    with pytest.raises(KeyboardInterrupt), interrupting():
+        work()
+    assert passed
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_other_exceptions_that_python_ignores_are_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: seen.append(what.exc_type))
+
+    class Faulty:
+        def __del__(self) -> None:
+            raise LookupError("of its own")
+
+    with interrupting():
+        faulty = Faulty()
+        del faulty
+    assert seen == [LookupError]
+
+
+def test_who_counts_signals_gets_every_one_and_who_comes_after_does_not_hear_the_echo() -> None:
+    got: list[str] = []
+    with interrupting():
+        with told(lambda: got.append("told")):
+            send()
+            send()
+        send()
+    assert got == ["told", "told"]
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupting():
+            send()
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_in_another_thread_nothing_changes() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def work() -> None:
+        with interrupting():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+def test_a_process_that_is_over_ends_as_it_would_have() -> None:
+    program = (
+        "import os, signal\n"
+        "from proxyspec.interruption import ignored, interrupting\n"
+        "with interrupting():\n"
+        "    ignored()\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "raise SystemExit(7)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (7, b"")

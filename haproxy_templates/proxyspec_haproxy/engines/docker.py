@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -247,11 +248,22 @@ class DockerEngine(Engine):
         )
         return container
 
+    def _make(self, command: list[str], workspace: Workspace | None, undo: ExitStack) -> Container:
+        """Create a container that `undo` removes, also where an interruption comes while the daemon is at it."""
+
+        def make() -> Container:
+            container = self._create(command, workspace)
+            undo.callback(_remove, container)
+            return container
+
+        # An interruption reaches the main thread, which waits for this one.
+        with ThreadPoolExecutor(1, "docker create") as maker:
+            return maker.submit(make).result()
+
     def _run_to_end(self, command: list[str], workspace: Workspace | None) -> tuple[int, str]:
         """Run a command in a container of its own; returns exit status and combined output."""
         with translated_errors(f"image {self.image}"), ExitStack() as undo:
-            container = self._create(command, workspace)
-            undo.callback(_remove, container)
+            container = self._make(command, workspace, undo)
             container.start()
             status = int(container.wait(timeout=_CHECK_TIMEOUT)["StatusCode"])
             return status, container.logs().decode("utf-8", "replace")
@@ -270,8 +282,7 @@ class DockerEngine(Engine):
         # The official entrypoint puts -W -db in front; said twice they change nothing, and other images may not.
         command = ["haproxy", "-W", "-db", "-S", master, "-f", f"{_CONFIG_DIR}/{CONFIG_NAME}"]
         with translated_errors(f"image {self.image}"), ExitStack() as undo:
-            container = self._create(command, workspace)
-            undo.callback(_remove, container)
+            container = self._make(command, workspace, undo)
             container.start()
             instance = _RunningContainer(container, log)
             undo.pop_all()

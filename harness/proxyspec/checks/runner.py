@@ -18,6 +18,7 @@ from proxyspec.checks.references import References, references
 from proxyspec.checks.responders import Responder, responders
 from proxyspec.haproxy.front import free_ports
 from proxyspec.haproxy.start import on_free_ports_in_thread
+from proxyspec.interruption import until_interrupted
 from proxyspec.model import Verdict
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def run_checks(
     """
     wants = [s.wants_header for s in scenarios if s.behind is Behind.REFERENCE for _ in range(s.servers)]
     with references(wants.count(True) * len(choices), wants.count(False) * len(choices)) as servers:
-        asyncio.run(_run_all(scenarios, choices, listener, servers, seconds))
+        until_interrupted(_run_all(scenarios, choices, listener, servers, seconds))
 
 
 async def _run_all(

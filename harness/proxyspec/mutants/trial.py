@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType
 
 from proxyspec.errors import HarnessError
+from proxyspec.interruption import interrupting
 from proxyspec.model import Verdict
 from proxyspec.mutants.matrix import (
     SOUND,
@@ -39,20 +37,6 @@ class Matrix:
     def verdicts(self) -> tuple[Verdict, ...]:
         """Those on mutants, then those on cases."""
         return tuple(row.verdict for row in (*self.mutants, *self.cases))
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the matrix as Ctrl-C does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Trial:
@@ -118,12 +102,12 @@ def kill_matrix(
         HarnessError: the sound server cannot be run.
     """
     trial, interrupted = _Trial(bench, report), False
-    with _terminable():
-        try:
+    try:
+        with interrupting():
             trial.sound()
             trial.all(mutants, parallel)
-        except KeyboardInterrupt:
-            interrupted = True
+    except KeyboardInterrupt:
+        interrupted = True
     order = [name for name in (SOUND.name, *(mutant.name for mutant in mutants)) if name in trial.records]
     records = [trial.records[name] for name in order]
     outcomes = [trial.outcomes[name] for name in order]
