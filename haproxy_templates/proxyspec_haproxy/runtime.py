@@ -7,6 +7,7 @@ their severity (`set severity-output number`) rather than by texts, which change
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import re
 import socket
@@ -47,9 +48,10 @@ _T = TypeVar("_T")
 # Syslog severities 0 to 3 (emergency to error) refuse a command; 4 and up answer it.
 _LAST_ERROR_SEVERITY: Final = 3
 _MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+_MAX_PORT: Final = 65_535
 _MAX_DIGITS: Final = 20  # counters are 64 bits wide
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:@/-]+")
-_TCP: Final = re.compile(r"(?:ipv[46]@)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^/:\[\]@]+)):(?P<port>\d{1,5})")
+_TCP: Final = re.compile(r"(?:ipv[46]@)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^/:\[\]@]+)):(?P<port>\d{1,9})")
 
 _OP_STATES: Final[Mapping[int, str]] = {0: "stopped", 1: "starting", 2: "running", 3: "stopping"}
 _ADMIN_BITS: Final[Mapping[int, str]] = {
@@ -410,6 +412,8 @@ class RuntimeClient:
     def _connect(self, timeout: float) -> socket.socket:
         tcp = _TCP.fullmatch(self.address)
         if tcp:
+            if int(tcp["port"]) > _MAX_PORT:  # the system would take it modulo 65536, and another port answer
+                raise OSError(errno.EINVAL, f"there is no port beyond {_MAX_PORT}")
             return socket.create_connection((tcp["v6"] or tcp["host"], int(tcp["port"])), timeout)
         connection = socket.socket(socket.AF_UNIX)
         try:

@@ -8,12 +8,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console
+from rich.measure import Measurement, measure_renderables
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from proxyspec.model import Verdict
 
-__all__ = ["STYLES", "UnderWay", "badge", "plain_table", "print_lines", "tally"]
+__all__ = ["STYLES", "UnderWay", "badge", "plain_table", "print_lines", "print_table", "tally"]
 
 #: The colour of each verdict; the word always stands beside it.
 STYLES: Final = {
@@ -25,6 +26,10 @@ STYLES: Final = {
     Verdict.SKIP: "dim",
     Verdict.ERROR: "bold red",
 }
+
+
+#: Columns no table has.
+_WIDEST: Final = 10_000
 
 
 def badge(verdict: Verdict, width: int = 10) -> str:
@@ -41,6 +46,18 @@ def tally(verdicts: Iterable[Verdict]) -> str:
 def plain_table() -> Table:
     """Return a table without lines, for columns and rows to be added."""
     return Table(box=None, pad_edge=False, header_style="bold")
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table with every figure whole: where a terminal is too narrow for that, its lines run on."""
+    wide = console.options.update(max_width=_WIDEST)
+    sizes = [measure_renderables(console, wide, [column.header, *column.cells]) for column in table.columns]
+    least = Measurement.get(console, wide, table).maximum
+    for column, size in zip(table.columns, sizes, strict=True):
+        least -= 0 if column.no_wrap else size.maximum - size.minimum
+    if least > console.width:
+        table.width = least
+    console.print(table, crop=False)
 
 
 def print_lines(console: Console, *lines: str) -> None:

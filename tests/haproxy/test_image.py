@@ -234,8 +234,21 @@ def test_a_binary_that_is_no_haproxy(path: str, complaint: str, docker_client: D
 def test_arguments_that_contradict_or_say_nothing() -> None:
     with pytest.raises(ValueError, match="one source"):
         build_image(suite="sid", binary=Path("/usr/sbin/haproxy"))
-    with pytest.raises(ValueError, match="tag 'haproxy': expected NAME:TAG"):
-        build_image(tag="haproxy")
+
+
+@pytest.mark.parametrize("tag", ["haproxy", "", ":x", "x:", "Foo:1", "a:b:c", "a:b c", "a//b:1", "a:-1", "a:1\n"])
+def test_a_tag_that_names_no_image_is_refused_before_anything_is_fetched(tag: str) -> None:
+    told: list[str] = []
+    with pytest.raises(ValueError, match=f"tag {re.escape(repr(tag))}: expected NAME:TAG"):
+        build_image(tag=tag, progress=told.append)
+    assert told == []
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker_client")
+def test_an_empty_suite_is_not_this_machines_own() -> None:
+    with pytest.raises(ImageBuildFailed, match="'' is no suite of Debian"):
+        build_image(suite="")
 
 
 @pytest.mark.parametrize("suite", ["", "../x", "Sid", "a b", "sid\ndeb http://evil /"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -126,6 +126,13 @@ SCENARIOS: Final[dict[str, Topology]] = {
     ),
     "tlvs": Tls(FRONT, (Server("mx1", at(22101), proxy=V2, tlvs=((0xE1, "id-%[src]"), (0xEA, "%[str(with space)]"))),)),
 }
+
+
+def test_every_template_has_its_topology_and_every_topology_a_scenario() -> None:
+    templates = {file.name for file in BUILT_IN_TEMPLATES.glob("*.cfg.j2") if not file.name.startswith("_")}
+    kinds = {kind.template: kind for kind in get_args(Topology)}
+    assert templates == kinds.keys()
+    assert {type(scenario) for scenario in SCENARIOS.values()} == set(kinds.values())
 
 
 @pytest.fixture(scope="session")

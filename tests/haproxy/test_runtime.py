@@ -318,6 +318,16 @@ def test_tcp_addresses_of_both_families() -> None:
             RuntimeClient(f"{written}:{port}", timeout=1.0).info()
 
 
+def test_a_port_there_cannot_be_is_no_other_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        beyond = listener.getsockname()[1] + 65_536
+        with pytest.raises(RuntimeUnavailable, match=f"127.0.0.1:{beyond}: there is no port beyond 65535"):
+            RuntimeClient(f"127.0.0.1:{beyond}", timeout=1.0).info()
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
 def test_wait_checked_waits_for_servers_to_finish_and_knows_its_backends(fake: Fake) -> None:
     done = STAT.replace("* L7STS", "L7STS").replace(",INI,", ",L4OK,")
     server = fake({"show stat": STAT.encode()})

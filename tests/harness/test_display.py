@@ -3,10 +3,11 @@ from __future__ import annotations
 import contextlib
 import io
 
+import pytest
 from rich.console import Console
 from rich.progress import MofNCompleteColumn
 
-from proxyspec.display import STYLES, UnderWay, badge, plain_table, print_lines, tally
+from proxyspec.display import STYLES, UnderWay, badge, plain_table, print_lines, print_table, tally
 from proxyspec.model import Verdict
 
 
@@ -46,6 +47,41 @@ def test_lines_are_neither_folded_nor_coloured_by_chance() -> None:
     console, stream = in_a_file(width=10)
     print_lines(console, "[bold]127.0.0.1[/] takes what it gets", "2")
     assert stream.getvalue() == "127.0.0.1 takes what it gets\n2\n"
+
+
+@pytest.mark.parametrize("width", [8, 16, 60])
+def test_no_terminal_is_too_narrow_for_a_figure(width: int) -> None:
+    console, stream = in_a_file(width)
+    table = plain_table()
+    for name in ("case", "sessions"):
+        table.add_column(name, no_wrap=True)
+    table.add_row("v1", "1 [0 – 123456]")
+    print_table(console, table)
+    assert stream.getvalue().splitlines()[1].split() == ["v1", "1", "[0", "–", "123456]"]
+
+
+def test_words_are_folded_and_figures_are_not() -> None:
+    console, stream = in_a_file(20)
+    table = plain_table()
+    table.add_column("n", no_wrap=True)
+    table.add_column("said", overflow="fold")
+    table.add_row("1234567890", "closing the connection")
+    print_table(console, table)
+    assert "1234567890" in stream.getvalue()
+    assert "…" not in stream.getvalue()
+    assert "".join(line[10:] for line in stream.getvalue().splitlines()[1:]).replace(" ", "") == "closingtheconnection"
+
+
+def test_what_is_not_folded_stays_whole_beside_what_is() -> None:
+    console, stream = in_a_file(20)
+    table = plain_table()
+    for name in ("case", "section"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("said", overflow="fold")
+    table.add_row("v1/port/leading-zero", "RFC 5321, 4.1.1.10", "closing the connection")
+    print_table(console, table)
+    assert "v1/port/leading-zero  RFC 5321, 4.1.1.10  closing" in stream.getvalue()
+    assert "…" not in stream.getvalue()
 
 
 def test_a_plain_table_has_no_lines() -> None:

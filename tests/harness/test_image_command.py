@@ -15,6 +15,11 @@ def test_all_goes_with_no_other_source(other: list[str], capsys: pytest.CaptureF
     assert "--all takes every source and names each image: leave out" in capsys.readouterr().err
 
 
+def test_a_tag_that_names_no_image_is_the_users_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["haproxy", "image", "--tag", "mine"]) == 2
+    assert capsys.readouterr().err == "proxyspec: tag 'mine': expected NAME:TAG, such as proxyspec/haproxy:3.2\n"
+
+
 def test_without_docker_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     assert main(["haproxy", "image", "--all"]) == 2

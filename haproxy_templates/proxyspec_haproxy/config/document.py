@@ -195,7 +195,8 @@ def read_document(files: Iterable[SourceFile], version: HAProxyVersion, environm
     """
     sources = list(files)
     if sum(source.text.count("\n") for source in sources) > _MAX_LINES:
-        raise ValueError(f"more than {_MAX_LINES} lines of configuration; is this haproxy.cfg?")
+        named = ", ".join(source.name for source in sources)
+        raise ValueError(f"{named}: more than {_MAX_LINES} lines of configuration; is this haproxy.cfg?")
     reader = _Reader(environment, version)
     for number, source in enumerate(sources):
         reader.file(number, source)

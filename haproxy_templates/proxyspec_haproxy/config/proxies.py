@@ -45,14 +45,13 @@ class Address:
     """An address of a bind or server line.
 
     `family` is tcp, or the prefix or kind of anything else (unix, abns, fd, sockpair, udp …); `host` is empty for all
-    addresses; `port` is None where none is given, or where it is relative to the client's.
+    addresses; `port` is the first of a range, and None where none is given, or where it is relative to the client's.
     """
 
     text: str
     family: str
     host: str
     port: int | None
-    last_port: int | None
 
     @classmethod
     def parse(cls, text: str) -> Address:
@@ -60,16 +59,16 @@ class Address:
         prefix, at, rest = text.rpartition("@")
         family = prefix.rpartition("+")[2] if at else ""
         if family not in ("", "ipv4", "ipv6", "tcp", "tcp4", "tcp6", "stream"):
-            return cls(text, family, rest, None, None)
+            return cls(text, family, rest, None)
         if rest.startswith("/"):
-            return cls(text, "unix", rest, None, None)
+            return cls(text, "unix", rest, None)
         host, colon, ports = rest.rpartition(":")
         if not colon or (ports and not re.fullmatch(r"[+-]?\d{1,5}(?:-\d{1,5})?", ports)):
             host, ports = rest, ""
         host = host.strip("[]")
-        first, _, last = ports.partition("-")
+        first = ports.partition("-")[0]
         port = int(first) if first.isdecimal() else None
-        return cls(text, "tcp", "" if host in ("*", "0.0.0.0") else host, port, int(last) if last else port)  # noqa: S104
+        return cls(text, "tcp", "" if host in ("*", "0.0.0.0") else host, port)  # noqa: S104
 
     @property
     def is_name(self) -> bool:
@@ -304,6 +303,11 @@ def _apply(options: dict[str, Option], words: Sequence[str], place: Place) -> No
             options[name] = Option(arguments, place)
 
 
+def _numbers(text: str) -> str:
+    """Write the numbers of a server-template's servers as a range: `3` stands for 1 to 3."""
+    return f"1-{text}" if text.isdecimal() and int(text[:9]) > 1 else text
+
+
 def _server(line: Directive, defaults: Sequence[Directive]) -> ServerLine | None:
     template = line.keyword == "server-template"
     begin = 4 if template else 3
@@ -311,7 +315,7 @@ def _server(line: Directive, defaults: Sequence[Directive]) -> ServerLine | None
         return None
     options = _default_options(defaults)
     _apply(options, line.words[begin:], line.place)
-    name = f"{line.words[1]}{line.words[2]}" if template else line.words[1]
+    name = f"{line.words[1]}{_numbers(line.words[2])}" if template else line.words[1]
     return ServerLine(name, Address.parse(line.words[begin - 1]), line, options)
 
 

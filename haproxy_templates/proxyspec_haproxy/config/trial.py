@@ -105,17 +105,17 @@ class Plan:
     binds: tuple[TrialBind, ...]
 
 
-def _binds(proxy: Proxy) -> list[tuple[Directive, str, int]]:
-    """Every address of a proxy's bind lines, and the one on its section's line, with its position there."""
+def _binds(proxy: Proxy) -> list[tuple[Directive, int]]:
+    """Every address of a proxy's bind lines, and the one on its section's line: the line, and its position there."""
     found = [
-        (line, text, index)
+        (line, index)
         for line in proxy.section.directives
         if line.keyword == "bind" and len(line.words) > 1
-        for index, text in enumerate(part for part in line.words[1].split(",") if part)
+        for index, _ in enumerate(part for part in line.words[1].split(",") if part)
     ]
     head = proxy.section.head
     if len(head.words) > 2 and ":" in head.words[2]:
-        found.append((head, head.words[2], 0))
+        found.append((head, 0))
     return found
 
 
@@ -128,17 +128,12 @@ def plan(document: Document) -> Plan:
             continue
         servers += [StandIn(proxy.name, server, server.has("ssl", "check-ssl")) for server in proxy.servers]
         expects = bool(proxy.all("tcp-request", "connection", "expect-proxy"))
-        for line, _, index in _binds(proxy):
+        for line, index in _binds(proxy):
             options = frozenset(line.words[2:])
-            known = next((bind for bind in proxy.binds if bind.directive is line), None)
-            bind = known or Bind(_address(line, index), line, frozenset())
+            known = [bind for bind in proxy.binds if bind.directive is line]
+            bind = known[index] if known else Bind(Address.parse(line.words[2]), line, frozenset())
             binds.append(TrialBind(proxy.name, bind, index, "accept-proxy" in options, expects, "ssl" in options))
     return Plan(tuple(servers), tuple(binds))
-
-
-def _address(line: Directive, index: int) -> Address:
-    text = line.words[1].split(",")[index] if line.keyword == "bind" else line.words[2]
-    return Address.parse(text)
 
 
 def on_loopback(

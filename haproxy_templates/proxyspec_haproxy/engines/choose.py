@@ -175,6 +175,8 @@ def _one(spec: str, miss: Callable[[str], None]) -> Iterator[Choice]:
         yield choose_engine(spec)
     except EngineUnavailable as error:
         miss(f"{visible(spec)}: {error}")
+    except ValueError as error:
+        raise ValueError(f"{error}, or {MATRIX}") from error
 
 
 def _matrix(miss: Callable[[str], None]) -> Iterator[Choice]:

@@ -7,6 +7,7 @@ puts `haproxy` before options and `-W -db` after it, SIGUSR1 to stop, HAPROXY_VE
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import tempfile
 import time
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["REPOSITORY", "BuiltImage", "build_image", "dockerfile", "write_rootfs"]
 
 REPOSITORY: Final = "proxyspec/haproxy"
+
+# A name as Docker takes it, with the tag that distinguishes it: [HOST[:PORT]/]PATH:TAG.
+_COMPONENT: Final = r"[a-z0-9]+(?:(?:[.]|__?|-+)[a-z0-9]+)*"
+_TAG: Final = re.compile(rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*:[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _ENTRYPOINT: Final = b"""#!/bin/sh
 # Options alone are HAProxy's; HAProxy runs as master and worker in the foreground; anything else runs as it is.
@@ -143,7 +148,7 @@ def _gather(suite: str | None, binary: Path | None, work: Path, progress: Callab
         os_release = Path("/etc/os-release").read_text(encoding="utf-8", errors="replace")
     except OSError:
         os_release = ""
-    wanted = suite or own_suite(os_release)
+    wanted = suite if suite is not None else own_suite(os_release)
     if wanted is not None:
         return unpack_suite(wanted, work, progress)
     found = find_on_path() or find_wheel()
@@ -206,11 +211,11 @@ def build_image(
     """Build an image from a suite of Debian (by default this machine's), or from an executable of this machine.
 
     `tag` defaults to proxyspec/haproxy:SERIES, after the release that came out. `progress` gets one line per step.
-    Raises ImageBuildFailed, and ValueError when both sources are given or `tag` has no colon.
+    Raises ImageBuildFailed, and ValueError when both sources are given or `tag` names no image.
     """
     if suite is not None and binary is not None:
         raise ValueError(f"suite {suite!r} and binary {str(binary)!r}: an image has one source, give one of them")
-    if tag is not None and not tag.rpartition(":")[0]:
+    if tag is not None and _TAG.fullmatch(tag) is None:
         raise ValueError(f"tag {tag!r}: expected NAME:TAG, such as {REPOSITORY}:3.2")
     began = time.monotonic()
     try:

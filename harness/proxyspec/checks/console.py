@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from proxyspec.display import STYLES, UnderWay, badge, plain_table, print_lines, tally
+from proxyspec.display import STYLES, UnderWay, badge, plain_table, print_lines, print_table, tally
 from proxyspec.model import Verdict
 from proxyspec.printable import printable
 from proxyspec.records.checks import CheckRecord
@@ -21,9 +21,6 @@ __all__ = ["ChecksConsole", "cell_text", "print_checks"]
 
 #: What deviates; coloured in the table as INFO is, and explained below it.
 _DEVIANT = frozenset({Verdict.FAIL, Verdict.UNTESTABLE, Verdict.ERROR})
-
-#: A table wider than this is nobody's.
-_WIDEST = 2000
 
 
 class ChecksConsole(UnderWay):
@@ -94,13 +91,9 @@ def print_checks(console: Console, rows: Sequence[CheckRecord]) -> None:
     if not rows:
         return
     table = _table(rows, " ")
-    if not console.is_terminal:
-        # Lines as long as they need to be: a table cut off at the right would hide versions.
-        Console(file=console.file, width=_WIDEST).print(table)
-    elif console.measure(table).maximum < console.width:
-        console.print(table)
-    else:
-        console.print(_table(rows, "\n"))
+    if console.is_terminal and console.measure(table).maximum >= console.width:
+        table = _table(rows, "\n")
+    print_table(console, table)
     console.print(
         "s: seconds to the first result; R: resets per 100 checks, as the server counted", style="dim", highlight=False
     )

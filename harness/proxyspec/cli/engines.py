@@ -26,10 +26,8 @@ def engines_here(
     from proxyspec.haproxy.engines import named_engines
 
     missing: list[str] = []
-
-    def miss(reason: str) -> None:
-        missing.append(reason)
+    choices = named_engines(specs, missing=missing.append)
+    for reason in missing:
         said = printable(f"{words}: {reason}", keep="\n")
         console.print(said, style=style, highlight=False, markup=False, soft_wrap=True)
-
-    return named_engines(specs, missing=miss), missing
+    return choices, missing

@@ -72,7 +72,7 @@ def judge_behind_each(
     from proxyspec.haproxy.engines import named_engines
     from proxyspec.rundir import RunDirectory
 
-    options.outputs.check()
+    options.outputs.check(out_dir)
     if all(case.via in (Via.DIRECT, Via.PACKETS) for case in selected_cases(options)):
         raise UsageError("none of these cases goes through HAProxy: give one --haproxy, or none")
     choices = named_engines(specs, missing=lambda reason: print(f"proxyspec: left out: {reason}", file=sys.stderr))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.load.options import HeaderKind, LoadOptions, Tls, parse_duration
 from proxyspec.model import Target, Via
+from proxyspec.printable import printable
 
 if TYPE_CHECKING:
     from proxyspec.load.comparison import Variant
@@ -60,6 +62,9 @@ def _print_profiles() -> None:
     for profile in profiles:
         print(f"{profile.name:{width}}  {profile.summary}")
 
+
+#: Rounds of a comparison where nobody says another number.
+ROUNDS = 3
 
 #: Users that HAProxy has room for where the profile alone knows how many there will be.
 _PROFILES_USERS = 2000
@@ -125,6 +130,19 @@ def _master(bind: str, workers: int) -> Master:
     return parse_bind(bind, workers)
 
 
+def _require_engines(variants: Iterable[Variant]) -> None:
+    """See before the first load whether every HAProxy of a comparison can be used; raises UsageError where not."""
+    from proxyspec_haproxy import HAProxyError, choose_engine
+
+    for variant in variants:
+        if variant.haproxy is None:
+            continue
+        try:
+            choose_engine(variant.haproxy)
+        except (HAProxyError, ValueError) as error:
+            raise UsageError(f"--compare {variant.name!r}: {error}") from error
+
+
 def _compare(
     target: Target, out_dir: Path | None, options: LoadOptions, variants: tuple[Variant, ...], count: int
 ) -> ExitCode:
@@ -135,11 +153,13 @@ def _compare(
     from proxyspec.records import LoadRun, load_run
     from proxyspec.rundir import RunDirectory
 
+    turns = list(rounds(variants, count))
+    _require_engines(variants)
     console = make_console()
     parent = RunDirectory.create("compare", out_dir).path
     found: list[tuple[str, LoadRun]] = []
     worst = ExitCode.OK
-    for number, variant in rounds(variants, count):
+    for number, variant in turns:
         console.rule(f"round {number} of {count}: {variant.name}", align="left", style="dim")
         sources = options.sources if variant.source is None else (variant.source,)
         chosen = dataclasses.replace(options, header=variant.header, sources=sources)
@@ -155,7 +175,8 @@ def _compare(
             break
         worst = ExitCode(max(worst, code))
     print_comparison(console, "road", found)
-    console.print(f"all runs: proxyspec report {parent}/*", highlight=False, markup=False, soft_wrap=True)
+    command = f"proxyspec report {shlex.quote(printable(str(parent)))}/*"
+    console.print(f"all runs: {command}", highlight=False, markup=False, soft_wrap=True)
     return worst
 
 
@@ -224,11 +245,18 @@ def load(
             "behind @ the local address to connect from, where the server may expect no header.",
         ),
     ] = None,
-    compare_rounds: Annotated[int, typer.Option("--rounds", metavar="N", help="With --compare: how many.")] = 3,
+    compare_rounds: Annotated[
+        int | None, typer.Option("--rounds", metavar="N", help="With --compare: how many; by default 3.")
+    ] = None,
     haproxy: HAProxyOption = None,
     via: Annotated[
-        Via, typer.Option(help="With --haproxy: relay-… takes plain SMTP, chain-… a header; v1 or v2 to the target.")
-    ] = Via.RELAY_V2,
+        Via | None,
+        typer.Option(
+            metavar="ROAD",
+            help="With --haproxy: relay-v1 and relay-v2 take plain SMTP, chain-v1 and chain-v2 a header; v1 or v2 to "
+            "the target; by default relay-v2.",
+        ),
+    ] = None,
     server_metrics: Annotated[
         str | None,
         typer.Option(
@@ -276,6 +304,10 @@ def load(
         raise UsageError("no target: write for instance proxyspec load smtp://127.0.0.1:2525")
     from proxyspec.cli.target import declared_target
 
+    if compare is None and compare_rounds is not None:
+        raise UsageError("--rounds goes with --compare: a single load has none")
+    if haproxy is None and via is not None:
+        raise UsageError("--via goes with --haproxy, and is its road; in --compare write docker:3.2/relay-v1")
     if haproxy is not None and haproxy_stats is not None:
         raise UsageError("--haproxy starts an HAProxy and asks that one: leave out --haproxy-stats")
     made = declared_target(
@@ -317,6 +349,7 @@ def load(
 
         if haproxy is not None or header is not None or master:
             raise UsageError("--compare chooses headers and HAProxies itself: leave out --header, --haproxy, --master")
-        return _compare(made, out, options, parse_variants(compare), compare_rounds)
-    code, _ = load_target(made, out, options, haproxy=haproxy, via=via)
+        count = ROUNDS if compare_rounds is None else compare_rounds
+        return _compare(made, out, options, parse_variants(compare), count)
+    code, _ = load_target(made, out, options, haproxy=haproxy, via=Via.RELAY_V2 if via is None else via)
     return ExitCode(code)

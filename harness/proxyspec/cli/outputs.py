@@ -16,7 +16,7 @@ from proxyspec.errors import UsageError
 from proxyspec.printable import printable
 
 if TYPE_CHECKING:
-    from proxyspec.records import ConformanceRun, Run
+    from proxyspec.records import Run
     from proxyspec_reports import Attachment
 
 __all__ = ["AUTO", "STDOUT", "Format", "Outputs", "render", "write_text"]
@@ -102,7 +102,7 @@ def write_text(path: str, text: str, option: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What `proxyspec run` was asked to write: format -> file, `-` or (Markdown alone) `auto`."""
+    """What a command was asked to write: format -> file, `-` or (Markdown alone) `auto`."""
 
     files: Mapping[Format, str] = field(default_factory=dict)
     #: One line of JSON an event on standard output, while the run goes on.
@@ -113,35 +113,49 @@ class Outputs:
         """Whether standard output is spoken for, so that people's words go to standard error."""
         return self.ndjson or STDOUT in self.files.values()
 
-    def check(self) -> None:
-        """See before a run of half a minute whether its results will have a place.
+    def check(self, out: Path | None = None) -> None:
+        """See before a run of half a minute, whose directory is to be `out`, whether its results will have a place.
 
         Raises:
-            UsageError: a file is a directory or lies in none, or two outputs want standard output, or it is closed.
+            UsageError: a file is a directory or lies in none, two outputs want one file or standard output, it is
+                closed, or a file is the run's own.
         """
+        from proxyspec.rundir import is_own_file
+
         if self.takes_stdout:
             streams.require_stdout()
         if list(self.files.values()).count(STDOUT) + self.ndjson > 1:
-            raise UsageError("standard output can hold one of --ndjson and the formats written to -: name files")
+            raise UsageError("standard output can hold one result, and several were to go there: name files")
+        taken: dict[Path, str] = {}
         for form, path in self.files.items():
             if path in (STDOUT, AUTO):
                 continue
+            if out is not None and is_own_file(Path(path), out):
+                raise UsageError(f"--{form} {path} is the run's own file: name another")
+            if (other := taken.setdefault(Path(path).resolve(), f"--{form} {path}")) != f"--{form} {path}":
+                raise UsageError(f"{other} and --{form} {path} are one file: name two")
             parent = next(folder for folder in [*Path(path).parents, Path()] if folder.exists())
             if Path(path).is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
                 raise UsageError(f"--{form} {path} cannot be written: name a file in a directory that is yours")
 
-    def write(self, *runs: ConformanceRun) -> None:
-        """Write everything that was asked for, with all of `runs` in it.
+    def write(self, *runs: Run) -> None:
+        """Write everything that was asked for, with all of `runs` in it; one that fails does not keep the rest away.
 
         Raises:
             UsageError: a file cannot be written.
         """
+        failed = []
         for form, path in self.files.items():
             text = render(form, runs)
-            if path == AUTO:
-                _append_summary(text)
-            else:
-                write_text(path, text, f"--{form}")
+            try:
+                if path == AUTO:
+                    _append_summary(text)
+                else:
+                    write_text(path, text, f"--{form}")
+            except UsageError as error:
+                failed.append(str(error))
+        if failed:
+            raise UsageError("; ".join(failed))
 
 
 def _append_summary(text: str) -> None:

@@ -114,24 +114,20 @@ def _watch(watched: Watch, address: str, port: int, out_dir: Path | None, *, str
         subject = f"what connected to {shown}:{port}"
         run = record_run(out, lambda found: subject, findings, watch(server, watched, told), strict=strict)
         judged = tally(row.verdict for row in run.rows)
-        console.print(f"{len(run.rows)} connections: {judged}", highlight=False, markup=False)
+        came = f"{len(run.rows)} connection{'s' * (len(run.rows) != 1)}"
+        console.print(f"{came}: {judged}", highlight=False, markup=False)
         return _finish(console, run, out.path)
 
 
 def _selected(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
-    chosen = [
-        setting
-        for setting in settings
-        if not patterns
-        or any(
-            setting.id == pattern or setting.id.startswith(f"{pattern}/") or fnmatch.fnmatchcase(setting.id, pattern)
-            for pattern in patterns
-        )
-    ]
-    if not chosen:
-        known = ", ".join(dict.fromkeys(setting.id.partition("/")[0] for setting in settings))
-        raise UsageError(f"--setting {' '.join(patterns)} names no setting: they begin with {known}")
-    return chosen
+    def fits(setting: Setting, pattern: str) -> bool:
+        return f"{setting.id}/".startswith(f"{pattern}/") or fnmatch.fnmatchcase(setting.id, pattern)
+
+    for pattern in patterns:
+        if not any(fits(setting, pattern) for setting in settings):
+            known = ", ".join(dict.fromkeys(setting.id.partition("/")[0] for setting in settings))
+            raise UsageError(f"--setting {pattern!r} names no setting: they begin with {known}")
+    return [setting for setting in settings if not patterns or any(fits(setting, pattern) for pattern in patterns)]
 
 
 def _matrix(specs: Sequence[str], patterns: Sequence[str], out_dir: Path | None, *, strict: bool) -> ExitCode:
@@ -139,7 +135,7 @@ def _matrix(specs: Sequence[str], patterns: Sequence[str], out_dir: Path | None,
     from proxyspec.display import tally
     from proxyspec.records.sender import SenderRecord
     from proxyspec.rundir import RunDirectory
-    from proxyspec.sender.console import print_problems, print_table
+    from proxyspec.sender.console import print_problems, print_settings
     from proxyspec.sender.matrix import sender_table
     from proxyspec.sender.run import Findings, record_run
     from proxyspec_scenarios.senders import SENDER_SETTINGS
@@ -163,7 +159,7 @@ def _matrix(specs: Sequence[str], patterns: Sequence[str], out_dir: Path | None,
                 skipped=missing,
                 strict=strict,
             )
-        print_table(console, run)
+        print_settings(console, run)
         print_problems(console, run.rows)
         return _finish(console, run, out.path)
 
@@ -240,6 +236,7 @@ def sender(
                 ("--count", count),
                 ("--time", time),
                 ("--allow-peer", allow_peer),
+                ("--allow-target", allow_target),
                 ("--expect", None if expect == "any" else expect),
             )
             if value is not None

@@ -12,6 +12,7 @@ import typer
 from proxyspec.cli.load import load_target, profile_of
 from proxyspec.cli.options import HAProxyOption, OutOption
 from proxyspec.errors import ExitCode, UsageError
+from proxyspec.interruption import until_interrupted
 from proxyspec.load.options import HeaderKind, LoadOptions, parse_duration
 from proxyspec.model import Via
 
@@ -19,7 +20,7 @@ __all__ = ["load"]
 
 
 def load(
-    server: Annotated[list[str], typer.Argument(metavar="NAME[@VERSION]...", show_default=False)],
+    server: Annotated[list[str], typer.Argument(metavar="NAME[@VERSION]", show_default=False)],
     profile: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="A profile of `proxyspec load --list`, or a locustfile.")
     ] = "steady",
@@ -56,8 +57,6 @@ def load(
 
       proxyspec servers load postfix opensmtpd --rounds 5 --haproxy docker:3.2
     """
-    import asyncio
-
     from proxyspec.cli import terminal
     from proxyspec.cli.fronts import joint_exit_code
     from proxyspec.cli.report import write_report
@@ -101,7 +100,7 @@ def load(
     files = RunDirectory.create("servers-load", out)
     begun = Begun(files.id)
     try:
-        code = asyncio.run(load_servers(rows, rounds, files.path, drive, cache=cache, header=header))
+        code = until_interrupted(load_servers(rows, rounds, files.path, drive, cache=cache, header=header))
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     cells = [row_record(row, name, haproxy, rounds, files.path) for row in rows]
@@ -122,6 +121,6 @@ def load(
     for row in rows:
         for trouble in row.troubles:
             print(f"proxyspec: {printable(trouble, keep=chr(10))}", file=sys.stderr)
-    said = f"{record.duration:.0f} s; record: {files.path / 'run.json'}, report: {page}"
+    said = printable(f"{record.duration:.0f} s; record: {files.path / 'run.json'}, report: {page}")
     console.print(said, markup=False, highlight=False, soft_wrap=True)
     return code

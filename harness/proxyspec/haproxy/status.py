@@ -19,11 +19,18 @@ from proxyspec.errors import UsageError
 from proxyspec.printable import printable
 from proxyspec_haproxy import Check, Info, RuntimeClient, StatRow
 
-__all__ = ["CheckState", "ProxyState", "SessionState", "Snapshot", "resolve", "screen", "take"]
+__all__ = ["WIDE", "CheckState", "ProxyState", "SessionState", "Snapshot", "resolve", "screen", "take"]
 
 #: Rows and sessions shown on the terminal; JSON has them all.
 MOST_ROWS = 200
 MOST_SESSIONS = 20
+#: Columns of a terminal from which on all that is known of a server stands side by side.
+WIDE = 120
+_COLUMNS = (
+    *("proxy", "name", "status", "for", "weight", "now", "max", "all", "queue", "rate", "in", "out", "errors"),
+    "last check",
+)
+_TELLING = ("proxy", "name", "status", "for", "now", "queue", "last check")
 _SHOWN = 120
 
 
@@ -197,40 +204,46 @@ def _bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
-def _proxies(states: Iterable[ProxyState]) -> Table:
+def _cells(state: ProxyState) -> dict[str, str | Text]:
+    return {
+        "proxy": escape(state.proxy),
+        "name": escape(state.name),
+        "status": Text(state.status, style=_colour(state)),
+        "for": _span(state.since_s),
+        "weight": "·" if state.weight is None else str(state.weight),
+        "now": str(state.sessions),
+        "max": str(state.sessions_max),
+        "all": str(state.sessions_total),
+        "queue": str(state.queue or "·"),
+        "rate": f"{state.rate}/s",
+        "in": _bytes(state.bytes_in),
+        "out": _bytes(state.bytes_out),
+        "errors": str(state.errors or "·"),
+        "last check": escape(state.check.words) if state.check is not None else "·",
+    }
+
+
+def _proxies(states: Iterable[ProxyState], width: int) -> Table:
+    names = _COLUMNS if width >= WIDE else _TELLING
     table = plain_table()
-    right = ("weight", "now", "max", "all", "queue", "rate", "in", "out", "errors", "for")
-    for name in ("proxy", "name", "status", "for", *right[:-1], "last check"):
-        table.add_column(name, justify="right" if name in right else "left")
+    for name in names:
+        left = name in ("proxy", "name", "status", "last check")
+        table.add_column(name, justify="left" if left else "right", overflow="fold")
     for state in states:
-        table.add_row(
-            escape(state.proxy),
-            escape(state.name),
-            Text(state.status, style=_colour(state)),
-            _span(state.since_s),
-            "·" if state.weight is None else str(state.weight),
-            str(state.sessions),
-            str(state.sessions_max),
-            str(state.sessions_total),
-            str(state.queue or "·"),
-            f"{state.rate}/s",
-            _bytes(state.bytes_in),
-            _bytes(state.bytes_out),
-            str(state.errors or "·"),
-            escape(state.check.words) if state.check is not None else "·",
-        )
+        cells = _cells(state)
+        table.add_row(*(cells[name] for name in names))
     return table
 
 
-def screen(snapshot: Snapshot) -> Group:
-    """Return what a terminal shows of a snapshot."""
+def screen(snapshot: Snapshot, width: int) -> Group:
+    """Return what a terminal of so many columns shows of a snapshot; one that is not `WIDE` leaves traffic out."""
     ending = ", stopping" if snapshot.stopping else ""
     head = Text(
         f"HAProxy {snapshot.version}, process {snapshot.pid}, up {_span(snapshot.uptime_s)}{ending}; "
         f"{snapshot.connections} of {snapshot.max_connections} connections, {snapshot.connections_total} in all; "
         f"{time.strftime('%H:%M:%S')}"
     )
-    parts: list[Text | Table] = [head, _proxies(snapshot.proxies[:MOST_ROWS])]
+    parts: list[Text | Table] = [head, _proxies(snapshot.proxies[:MOST_ROWS], width)]
     if len(snapshot.proxies) > MOST_ROWS:
         parts.append(Text(f"… {len(snapshot.proxies) - MOST_ROWS} rows more"))
     if snapshot.sessions:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn
 from rich.table import Table
 
-from proxyspec.display import UnderWay, plain_table, print_lines
+from proxyspec.display import UnderWay, plain_table, print_lines, print_table
 from proxyspec.load.messages import Started, Tick
 from proxyspec.load.runner import LoadListener
 from proxyspec.printable import printable
@@ -76,7 +76,7 @@ def _steps(run: LoadRun) -> Table:
 def print_load(console: Console, run: LoadRun, reason: str | None) -> None:
     """Print what a load measured: steps, errors, thresholds; or `reason`, why it measured nothing."""
     if run.steps:
-        console.print(_steps(run))
+        print_table(console, _steps(run))
         print_lines(
             console,
             f"\n{run.sessions} sessions, {run.failures} failed, {run.rate:.1f} sessions/s; times in milliseconds",
@@ -138,7 +138,7 @@ def print_comparison(console: Console, what: str, runs: Sequence[tuple[str, Load
             *(_range(_times(group, key), 2) for key in ("0.5", "0.99")),
             str(sum(run.failures for run in group) or "·"),
         )
-    console.print(table)
+    print_table(console, table)
 
 
 def _times(runs: Sequence[LoadRun], key: str) -> list[float]:

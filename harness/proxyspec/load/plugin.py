@@ -27,7 +27,7 @@ from proxyspec.errors import ExitCode, UsageError
 from proxyspec.load.client import ProxySmtpUser
 from proxyspec.load.figures import Figures
 from proxyspec.load.frames import headers
-from proxyspec.load.generator import Watch, Watched, local_ports
+from proxyspec.load.generator import Watch, Watched, is_local, local_ports
 from proxyspec.load.judging import Check, Evidence
 from proxyspec.load.messages import Finished, Refused, Started, Tick
 from proxyspec.load.meter import Meter, meter_of
@@ -260,6 +260,11 @@ class _Plugin:
                 f"{options.num_users} users need as many local ports, and the system gives {local_ports()} to each of "
                 f"{sources} source address(es): add addresses with --source, or lower --users"
             )
+        # A master of other machines' workers connects from nowhere.
+        connects = options.processes is not None or not isinstance(self._environment.runner, MasterRunner)
+        for source in options.source or () if connects else ():
+            if not is_local(parse_sources([source])[0]):
+                raise UsageError(f"--source {source!r} is no address of this machine: name one that it has, or give it")
         if not self._is_worker:
             self._sources = self._other_side(options)
         for user in self._environment.user_classes:

@@ -10,16 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from proxyspec.conformance import target_record
 from proxyspec.errors import ExitCode, HarnessError, UsageError
 from proxyspec.haproxy.front import HERE, free_ports
+from proxyspec.interruption import told
 from proxyspec.load.messages import Finished, Lines, Refused, Started, Tick, parse_message
 from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, LoadOptions
 from proxyspec.load.stages import held, knee
@@ -97,24 +96,8 @@ class _Signals:
     def __init__(self) -> None:
         self.count = 0
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def note(self) -> None:
         self.count += 1
-
-    @contextlib.contextmanager
-    def caught(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        # Who started us may want a signal ignored (nohup, a shell's background job): that stays.
-        numbers = [
-            number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN
-        ]
-        before = {number: signal.signal(number, self._note) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _probe(target: Target) -> OSError | None:
@@ -200,9 +183,9 @@ class _Locust:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        # The workers of several processes are of its group, and may not have ended with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> None:
@@ -244,10 +227,10 @@ def _listen(
     `patience` is how long it may take to begin, in seconds.
     """
     limit = time.monotonic() + patience
-    told = False
+    asked = False
     while time.monotonic() < limit and signals.count < 2:
-        if signals.count and not told:
-            told = True
+        if signals.count and not asked:
+            asked = True
             locust.stop()
             limit = time.monotonic() + STOP_PATIENCE
         messages = locust.messages(GLANCE)
@@ -259,7 +242,7 @@ def _listen(
                     raise UsageError(message.message)
                 case Started():
                     heard.started = message
-                    if not told:
+                    if not asked:
                         limit = (
                             math.inf if message.seconds is None else time.monotonic() + message.seconds + END_PATIENCE
                         )
@@ -329,7 +312,7 @@ def load_exit_code(thresholds: Sequence[Threshold], *, succeeded: int, interrupt
 
 
 def _plight(target: Target, heard: _Heard) -> str:
-    where = f"{target.host}:{target.port}"
+    where = target.place
     errors = heard.finished.errors if heard.finished else []
     if not errors:
         return f"no session with {where} ended while the load went on: is --time long enough?"
@@ -376,7 +359,7 @@ def run_load(
     signals = _Signals()
     heard = _Heard()
     out.event("run-started", {"id": out.id, "kind": "load", "target": target.url, "profile": profile.stem})
-    with signals.caught():
+    with told(signals.note):
         refusal = _probe(target)
         if refusal is None and not signals.count:
             heard = _drive(target, profile, options, signals, out, listener, front)
@@ -389,7 +372,7 @@ def run_load(
     if refusal is not None:
         reason = refusal.strerror or str(refusal)
         errors = [LoadError(step="connect", error=reason, count=1)]
-        listener.unmeasurable(f"{target.host}:{target.port} cannot be reached ({reason}): is the server running?")
+        listener.unmeasurable(f"{target.place} cannot be reached ({reason}): is the server running?")
     elif code is ExitCode.UNJUDGEABLE:
         listener.unmeasurable(_plight(target, heard))
     stages = held(heard.timeline)

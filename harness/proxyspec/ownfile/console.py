@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from proxyspec.display import badge, plain_table, print_lines
+from proxyspec.display import badge, plain_table, print_lines, print_table
 from proxyspec.model import Verdict
 from proxyspec.records.haproxy_file import FindingRecord, HAProxyFileRun, TriedServerRecord
 
@@ -27,7 +28,8 @@ def _finding(record: FindingRecord) -> Iterable[str]:
 def _servers(rows: Iterable[TriedServerRecord]) -> Table:
     table = plain_table()
     for name in ("server", "verdict", "status", "after", "last check", "conn.", "header", "none", "resets", "mails"):
-        table.add_column(name, justify="right" if name in ("after", "conn.", "none", "resets", "mails") else "left")
+        justify: Literal["left", "right"] = "right" if name in ("after", "conn.", "none", "resets", "mails") else "left"
+        table.add_column(name, justify=justify, no_wrap=name not in ("last check", "header"), overflow="fold")
     for row in rows:
         table.add_row(
             escape(f"{row.proxy}/{row.server}"),
@@ -55,7 +57,7 @@ def print_file_run(console: Console, run: HAProxyFileRun) -> None:
         )
         console.print()
     if run.servers:
-        console.print(_servers(run.servers))
+        print_table(console, _servers(run.servers))
         console.print()
     for server in run.servers:
         if server.verdict is not Verdict.PASS:

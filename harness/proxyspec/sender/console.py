@@ -8,12 +8,12 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from proxyspec.display import badge, plain_table, print_lines
+from proxyspec.display import badge, plain_table, print_lines, print_table
 from proxyspec.model import Verdict
 from proxyspec.printable import printable
 from proxyspec.records.sender import SenderRecord, SenderRun
 
-__all__ = ["print_connection", "print_problems", "print_table"]
+__all__ = ["print_connection", "print_problems", "print_settings"]
 
 _PROBLEMS: Final = (Verdict.ERROR, Verdict.FAIL, Verdict.UNTESTABLE, Verdict.WARN)
 #: Reasons printed one by one; a run's record has them all.
@@ -32,7 +32,7 @@ def print_connection(console: Console, row: SenderRecord) -> None:
         print_lines(console, f"           {badge(finding.verdict, 0)} {said}")
 
 
-def print_table(console: Console, run: SenderRun) -> None:
+def print_settings(console: Console, run: SenderRun) -> None:
     """Print settings against senders."""
     senders = list(dict.fromkeys(row.sender for row in run.rows))
     cells = {(row.setting, row.sender): row for row in run.rows}
@@ -40,12 +40,12 @@ def print_table(console: Console, run: SenderRun) -> None:
     table.add_column("setting", no_wrap=True)
     for sender in senders:
         # Six releases side by side: a distribution's own suffix would not fit.
-        table.add_column(escape(sender.removeprefix("HAProxy ").partition("-")[0]))
+        table.add_column(escape(sender.removeprefix("HAProxy ").partition("-")[0]), no_wrap=True)
     for setting in dict.fromkeys(row.setting for row in run.rows):
         of_setting = [cells.get((setting, sender)) for sender in senders]
         table.add_row(setting, *("·" if cell is None else badge(cell.verdict) for cell in of_setting))
     console.print()
-    console.print(table)
+    print_table(console, table)
 
 
 def print_problems(console: Console, rows: Sequence[SenderRecord]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import socket
 from collections.abc import Callable
@@ -29,6 +28,7 @@ _ARRIVAL_PATIENCE: Final = 3.0
 _RETRY: Final = 0.2
 #: Connections of one run, whatever they are worth: each is a row of its record.
 MOST_ROWS: Final = 10_000
+_VISITOR: Final = "our own client"
 _TITLE: Final = "One connection of the proxy, with the header it began with"
 
 Network = IPv4Network | IPv6Network
@@ -122,6 +122,8 @@ class _Visits:
         self._expects = replace(wanted.expects, role=Role.CLIENT, src=Place.CLIENT, dst=Place.FRONT)
         self._clock = asyncio.get_running_loop().time
         self._patient_until = self._clock() + wanted.proxy_patience
+        #: Why the session that is being tried did not come about so far.
+        self._failure: CallFailed | None = None
 
     async def _session(self) -> tuple[Facts, Arrival]:
         while True:
@@ -129,29 +131,37 @@ class _Visits:
             coming = self._room.expect(name)
             try:
                 facts = await call(Caller(), self._front, name)
-            except CallFailed:
+            except CallFailed as error:
                 coming.cancel()
+                self._failure = error
                 if self._clock() >= self._patient_until:
                     raise
                 await asyncio.sleep(_RETRY)
                 continue
+            self._failure = None
             async with asyncio.timeout(_ARRIVAL_PATIENCE):
                 return facts, await coming
 
     async def visit(self) -> None:
         """Hold one session and judge what the proxy made of it."""
-        visitor = "our own client"
         try:
             facts, arrival = await self._session()
-        except CallFailed as error:
-            reason = f"our client's session through the proxy failed: {error}"
-            self._room.miss(self._expects, self._front.address, visitor, reason)
+        except CallFailed:
+            self.give_up()
         except TimeoutError:
-            reason = "our client had its session, but none of it came here: does the proxy relay to this address?"
-            self._room.miss(self._expects, self._front.address, visitor, reason)
+            self._miss("our client had its session, but none of it came here: does the proxy relay to this address?")
         else:
-            self._room.judge(arrival, self._expects, facts, visitor)
+            self._room.judge(arrival, self._expects, facts, _VISITOR)
+        self._failure = None
         self._patient_until = self._clock()
+
+    def give_up(self) -> None:
+        """Tell of the session that is being tried, if it has failed so far."""
+        if self._failure is not None:
+            self._miss(f"our client's session through the proxy failed: {self._failure}")
+
+    def _miss(self, reason: str) -> None:
+        self._room.miss(self._expects, self._front.address, _VISITOR, reason)
 
 
 async def watch(server: socket.socket, wanted: Watch, told: Callable[[SenderRecord], None]) -> None:
@@ -163,12 +173,13 @@ async def watch(server: socket.socket, wanted: Watch, told: Callable[[SenderReco
         mapped = getattr(address, "ipv4_mapped", None)
         return any((mapped or address) in network for network in wanted.peers)
 
+    visits = None if wanted.through is None else _Visits(room, wanted, wanted.through)
     async with receiving(server, room.take, wanted.limits, admits=admits):
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(wanted.seconds):
-                if wanted.through is not None:
-                    visits = _Visits(room, wanted, wanted.through)
-                    while not room.full.is_set():
-                        await visits.visit()
-                else:
-                    await room.full.wait()
+                while visits is not None and not room.full.is_set():
+                    await visits.visit()
+                await room.full.wait()
+        except TimeoutError:
+            if visits is not None:
+                visits.give_up()

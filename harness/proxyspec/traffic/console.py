@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn
 from rich.table import Table
 
-from proxyspec.display import UnderWay, badge, plain_table, print_lines
+from proxyspec.display import UnderWay, badge, plain_table, print_lines, print_table
 from proxyspec.records.traffic import TrafficRecord, TrafficRun
 from proxyspec.traffic.model import Attempt, Scenario
 from proxyspec.traffic.run import RunListener
@@ -83,7 +83,7 @@ def print_traffic(console: Console, run: TrafficRun) -> None:
     """Print a table for each HAProxy: what became of the messages in each scenario."""
     for label in dict.fromkeys(row.id.rpartition("@")[2] for row in run.rows):
         console.print(f"\n[bold]HAProxy {escape(label)}[/]", highlight=False)
-        console.print(_table([row for row in run.rows if row.id.rpartition("@")[2] == label]))
+        print_table(console, _table([row for row in run.rows if row.id.rpartition("@")[2] == label]))
     print_lines(
         console,
         "\nmessages: sent whole, acknowledged, delivered, lost, delivered twice, never answered (doubt); "

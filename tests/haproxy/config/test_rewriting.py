@@ -107,6 +107,13 @@ def test_a_trial_reaches_nothing_outside() -> None:
     assert {change.place.line for change in result.changes} >= {2, 3, 4, 5, 6, 11, 15, 16, 17, 18, 20, 24, 25}
 
 
+def test_every_address_and_every_template_goes_by_its_own_name() -> None:
+    document, _ = read(TEXT.replace("server-template t 1-3", "server-template t 3"), BEE="192.0.2.2")
+    wanted = plan(document)
+    assert [bind.bind.address.text for bind in wanted.binds] == ["192.0.2.25:25", ":587", ":465"]
+    assert [each.server.name for each in wanted.servers] == ["a", "b", "t1-3"]
+
+
 def test_places_are_those_of_the_original() -> None:
     result = trial(TEXT, BEE="x")
     for number, line in enumerate(result.text.splitlines(), 1):

@@ -23,5 +23,7 @@ def test_what_is_not_here_is_told_and_the_rest_taken(binary_engine: BinaryEngine
 
 
 def test_without_any_the_command_line_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--haproxy"):
-        engines_here(Console(file=io.StringIO()), [f"binary:{tmp_path / 'none'}"])
+    shown = io.StringIO()
+    with pytest.raises(UsageError, match=r"^--haproxy: binary:.*none: no such file"):
+        engines_here(Console(file=shown), [f"binary:{tmp_path / 'none'}"])
+    assert shown.getvalue() == "", "the error says it, once"

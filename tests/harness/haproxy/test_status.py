@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from proxyspec.errors import UsageError
-from proxyspec.haproxy.status import MOST_ROWS, Snapshot, resolve, screen, take
+from proxyspec.haproxy.status import MOST_ROWS, WIDE, Snapshot, resolve, screen, take
 from proxyspec_haproxy import RuntimeClient
 
 INFO = "Version: 2.6.12\x1b[2J\nPid: 4711\nUptime_sec: 7200\nCurrConns: 3\nCumConns: 120\nMaxconn: 400\nStopping: 1\n"
@@ -62,10 +62,10 @@ def hostile(fake: Callable[[Answers], str]) -> str:
     return fake({"show info": INFO, "show stat": HOSTILE, "show sess": SESSIONS})
 
 
-def shown(snapshot: Snapshot) -> str:
-    console = Console(width=200, file=io.StringIO(), color_system=None)
+def shown(snapshot: Snapshot, width: int = 200) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
     with console.capture() as captured:
-        console.print(screen(snapshot))
+        console.print(screen(snapshot, width))
     return captured.get()
 
 
@@ -78,6 +78,15 @@ def test_a_snapshot_is_safe_to_show(fake: Callable[[Answers], str]) -> None:
     assert "go [red]away[/] \\x1b[2J\\x07 in 3 ms" in text
     assert "192.0.2.9:5000  mx → mx/s\\x1b1  4s" in text
     assert "2.0 MB" in text
+
+
+def test_a_narrow_terminal_leaves_traffic_out_and_cuts_nothing(fake: Callable[[Answers], str]) -> None:
+    snapshot = take(RuntimeClient(hostile(fake)))
+    narrow = shown(snapshot, WIDE - 40)
+    assert "2.0 MB" in shown(snapshot, WIDE)
+    assert "2.0 MB" not in narrow
+    assert "…" not in narrow
+    assert "L7OK/221 bye" in narrow
 
 
 def test_a_snapshot_as_data(fake: Callable[[Answers], str]) -> None:

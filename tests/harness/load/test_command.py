@@ -79,6 +79,9 @@ def test_the_profiles_are_listed_without_a_target() -> None:
         (["smtp://127.0.0.1:25", "--compare", "v1"], "two at least"),
         (["smtp://127.0.0.1:25", "--compare", "v1,v2", "--header", "v1"], "leave out --header"),
         (["smtp://127.0.0.1:25", "--compare", "v1,v2", "--rounds", "0"], "--rounds 0"),
+        (["smtp://127.0.0.1:25", "--rounds", "2"], "--rounds goes with --compare"),
+        (["smtp://127.0.0.1:25", "--via", "chain-v1"], "--via goes with --haproxy"),
+        (["smtp://127.0.0.1:25", "--compare", "v1,binary", "--via", "relay-v1"], "--via goes with --haproxy"),
         (["smtp://127.0.0.1:25", "--master", "--processes", "2"], "give --processes to the workers"),
         (["smtp://127.0.0.1:25", "--master", "--expect-workers", "0"], "--expect-workers 0"),
         (["smtp://127.0.0.1:25", "--master", "--master-bind", ":1"], "':1' is no address of a master"),
@@ -102,6 +105,9 @@ def test_usage_errors_name_the_remedy(arguments: list[str], words: str) -> None:
         (["--haproxy-stats", "/nowhere/haproxy.sock"], "--haproxy-stats '/nowhere/haproxy.sock'"),
         (["--users", "60000", "--processes", "8"], "60000 users need as many local ports"),
         (["--users", "100000"], "open files"),
+        (["--source", "127.0.0.1", "--source", "192.0.2.0/24"], "--source '192.0.2.0/24' is no address of this"),
+        (["--source", "192.0.2.1", "--processes", "2"], "--source '192.0.2.1' is no address of this machine"),
+        (["--compare", "v1,binary:/nowhere"], "--compare 'binary:/nowhere': /nowhere: no such file"),
     ],
 )
 def test_what_the_machine_does_not_have_is_told_before_the_load(

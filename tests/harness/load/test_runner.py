@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -309,6 +310,24 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     assert not any(threshold.met for threshold in run.thresholds)
     assert len(run.thresholds) == 3
     assert _no_child_left()
+
+
+def test_what_locust_leaves_behind_in_its_group_is_ended(tmp_path: Path) -> None:
+    profile, said = tmp_path / "leaves.py", tmp_path / "said"
+    os.mkfifo(said)
+    # As its own workers do that miss its end.
+    words = ["sh", "-c", "echo begun; exec sleep 600"]
+    leaves = f"import subprocess\nsubprocess.Popen({words!r}, stdout=open({str(said)!r}, 'w'))\n"
+    profile.write_text(LOCUSTFILE.format(work="self.client.session()") + leaves)
+    reader = os.open(said, os.O_RDONLY | os.O_NONBLOCK)
+    with fake_smtp() as fake:
+        run = _run(fake, tmp_path / "out", LoadOptions(seconds=1), profile=profile)
+    assert run.exit_code == ExitCode.OK
+    assert os.read(reader, 100) == b"begun\n"
+    # It ends once the last that could write has ended.
+    assert select.select([reader], [], [], 20)[0]
+    assert os.read(reader, 1) == b""
+    os.close(reader)
 
 
 def test_locust_dies_with_us(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -19,14 +21,16 @@ pytestmark = pytest.mark.haproxy
 FILES = Path(__file__).parents[2] / "haproxy" / "config" / "files"
 
 
-def proxyspec(*arguments: str | Path, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+def proxyspec(
+    *arguments: str | Path, timeout: float = 90, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "proxyspec", "haproxy", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
-        env={**os.environ, "COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200", **environment},
     )
 
 
@@ -92,6 +96,8 @@ def test_check_reads_several_files_and_maps_haproxys_words_to_them(tmp_path: Pat
         (["check", "{plain}", "--server-versions", "3"], 2, "write 1, 2 or 1,2"),
         (["check", "{plain}", "--header-timeout", "0"], 2, "between 0.1 and 3600 seconds"),
         (["check", "{plain}", "--haproxy", "podman"], 2, "--haproxy: HAProxy engine 'podman'"),
+        (["check", "{plain}", "--json", "{plain}/x"], 2, "cannot be written: name a file in a directory that is yours"),
+        (["try", "{plain}", "--html", "-", "--junit", "-"], 2, "standard output can hold one result"),
         (["check", "{plain}", "--haproxy", "binary"], 5, ""),
         (["try", "{plain}", "--haproxy", "binary"], 2, "there is no server line in a section of mode tcp"),
         (["try", "{broken}", "--haproxy", "binary"], 2, 'broken.cfg:2: column 7: the quote " is never closed'),
@@ -117,6 +123,20 @@ def test_what_cannot_be_done_is_said(arguments: list[str], code: int, words: str
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_cannot_be_written_keeps_no_other_away(tmp_path: Path) -> None:
+    out, page, summary = tmp_path / "run", tmp_path / "page.html", tmp_path / "summary.md"
+    done = proxyspec(
+        *("check", FILES / "corrected.cfg", "--haproxy", "binary", "--out", out),
+        *("--json", "/dev/full", "--html", page, "--markdown", "auto"),
+        environment={"GITHUB_STEP_SUMMARY": str(summary)},
+    )
+    assert done.returncode == 2
+    assert "--json /dev/full cannot be written: No space left on device" in done.stderr
+    assert f"run record: {out / 'run.json'}" in done.stdout
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert "accepts it" in summary.read_text()
 
 
 def test_try_the_documented_listener(tmp_path: Path) -> None:

@@ -128,7 +128,9 @@ def test_nobody_came(tmp_path: Path) -> None:
         (["--listen", "0", "--setting", "v1"], "--setting goes with --haproxy"),
         (["--haproxy", "auto", "--count", "1"], "--count goes with --listen"),
         (["--haproxy", "auto", "--expect", "v1"], "--expect goes with --listen"),
-        (["--haproxy", "auto", "--setting", "nix"], "names no setting"),
+        (["--haproxy", "auto", "--allow-target", "192.0.2.1"], "--allow-target goes with --listen"),
+        (["--haproxy", "auto", "--setting", "nix"], "--setting 'nix' names no setting"),
+        (["--haproxy", "auto", "--setting", "v1", "--setting", "v1/nix"], "--setting 'v1/nix' names no setting"),
         (["--haproxy", "nix"], "--haproxy"),
     ],
 )

@@ -98,14 +98,15 @@ def test_a_proxy_that_is_wrong_of_our_client(heading: Heading, rule: str) -> Non
     assert [finding.rule for finding in row.findings] == [rule]
 
 
-def test_a_proxy_that_is_not_there_is_not_judged() -> None:
+@pytest.mark.parametrize(("patience", "seconds"), [(0.0, None), (60.0, 0.5)], ids=["patience", "time"])
+def test_a_proxy_that_is_not_there_is_not_judged(patience: float, seconds: float | None) -> None:
     rows: list[SenderRecord] = []
 
     async def run() -> None:
         server, nobody = bind("127.0.0.1", 0), bind("127.0.0.1", 0)
         closed = Front("127.0.0.1", nobody.getsockname()[1])
         nobody.close()
-        wanted = Watch(expects=of(2), peers=LOOPBACK, through=closed, count=1, proxy_patience=0.0)
+        wanted = Watch(expects=of(2), peers=LOOPBACK, through=closed, proxy_patience=patience, seconds=seconds)
         await watch(server, wanted, rows.append)
 
     asyncio.run(asyncio.wait_for(run(), 60))

@@ -23,6 +23,15 @@ from proxyspec_scenarios.traffic import SCENARIOS
 from .test_scenarios_run import haproxies_of, processes_of
 
 
+def test_the_list_can_be_narrowed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["haproxy", "traffic", "--list", "--scenario", "idle-*"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "idle-client",
+        "idle-server",
+        "idle-beyond",
+    ]
+
+
 def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["haproxy", "traffic", "--list"]) == ExitCode.OK
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]

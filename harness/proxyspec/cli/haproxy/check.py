@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.haproxy import ownfile
 from proxyspec.cli.options import HAProxiesOption, OutOption, StrictOption
 from proxyspec.errors import UsageError
@@ -56,12 +57,12 @@ def check(
     from proxyspec.ownfile.reading import read_sources
     from proxyspec_haproxy.config import Expected
 
-    formats = ownfile.FormatOptions(json=json_file, html=html, junit=junit, markdown=markdown)
-    console = formats.console()
+    outputs = ownfile.outputs_of(out, json=json_file, html=html, junit=junit, markdown=markdown)
+    console = terminal.console(stderr=outputs.takes_stdout)
     expected = Expected(server_versions(versions), ownfile.header_deadline(header_timeout), container)
     sources = read_sources(files)
     choices = ownfile.engines(haproxy, console)
-    with ownfile.session("haproxy-check", out, console, formats, sources, choices, strict=strict) as opened:
+    with ownfile.session("haproxy-check", out, console, outputs, sources, choices, strict=strict) as opened:
         with ownfile.showing(console) as progress:
             found = check_files(
                 sources,

@@ -93,6 +93,6 @@ def image(
                     suite=source, binary=binary, tag=tag, progress=lambda text: status.update(text.replace("[", "\\["))
                 )
             _tell(console, _words(built))
-    except HAProxyError as error:
+    except (HAProxyError, ValueError) as error:
         raise UsageError(str(error)) from error
     return 0

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxyspec.cli import terminal
 from proxyspec.cli.engines import engines_here
-from proxyspec.cli.outputs import STDOUT, Format, render, write_text
+from proxyspec.cli.outputs import Format, Outputs
 from proxyspec.cli.terminal import print_record
 from proxyspec.errors import ExitCode, UsageError
 from proxyspec.model import Verdict
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
         AcceptanceRecord,
         ChangeRecord,
         FindingRecord,
-        HAProxyFileRun,
         TriedBindRecord,
         TriedServerRecord,
     )
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FilesArgument",
-    "FormatOptions",
     "HtmlOption",
     "JsonOption",
     "JunitOption",
@@ -47,6 +44,7 @@ __all__ = [
     "engines",
     "folders_of",
     "header_deadline",
+    "outputs_of",
     "session",
     "showing",
     "variables",
@@ -54,7 +52,7 @@ __all__ = [
 
 FilesArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="haproxy.cfg; several are read one after another.", show_default=False),
+    typer.Argument(metavar="FILE", help="haproxy.cfg; several are read one after another.", show_default=False),
 ]
 JsonOption = Annotated[
     str | None,
@@ -62,36 +60,24 @@ JsonOption = Annotated[
 ]
 HtmlOption = Annotated[str | None, typer.Option("--html", metavar="FILE", help="Write the HTML report.")]
 JunitOption = Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")]
-MarkdownOption = Annotated[str | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown.")]
+MarkdownOption = Annotated[
+    str | None,
+    typer.Option(
+        "--markdown",
+        metavar="FILE|auto",
+        help="Write Markdown; auto appends it to the file in $GITHUB_STEP_SUMMARY, if any.",
+    ),
+]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FormatOptions:
-    """Files to write beside the run directory; None for none."""
-
-    json: str | None = None
-    html: str | None = None
-    junit: str | None = None
-    markdown: str | None = None
-
-    @property
-    def files(self) -> Mapping[Format, str]:
-        """What was asked for."""
-        wanted = {
-            Format.JSON: self.json,
-            Format.HTML: self.html,
-            Format.JUNIT: self.junit,
-            Format.MARKDOWN: self.markdown,
-        }
-        return {form: path for form, path in wanted.items() if path is not None}
-
-    def console(self) -> Console:
-        """Return the console for people's words: standard error where standard output is spoken for."""
-
-        taken = list(self.files.values()).count(STDOUT)
-        if taken > 1:
-            raise UsageError("standard output can hold one format: name files for the others")
-        return terminal.console(stderr=taken > 0)
+def outputs_of(
+    out: Path | None, *, json: str | None, html: str | None, junit: str | None, markdown: str | None
+) -> Outputs:
+    """Take the options that name files beside the run directory `out`; raises UsageError if one cannot be written."""
+    wanted = {Format.JSON: json, Format.HTML: html, Format.JUNIT: junit, Format.MARKDOWN: markdown}
+    outputs = Outputs({form: path for form, path in wanted.items() if path is not None})
+    outputs.check(out)
+    return outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +98,7 @@ class Session:
 
     out: RunDirectory
     console: Console
-    formats: FormatOptions
+    outputs: Outputs
     files: Sequence[str]
     choices: Sequence[Choice]
     strict: bool
@@ -149,8 +135,8 @@ class Session:
         print_file_run(self.console, run)
         if interrupted:
             print("proxyspec: interrupted; what was found so far is kept", file=sys.stderr)
-        _write(run, self.formats)
         print_record(self.console, path, run.duration)
+        self.outputs.write(run)
         return int(code)
 
 
@@ -159,7 +145,7 @@ def session(
     command: str,
     out: Path | None,
     console: Console,
-    formats: FormatOptions,
+    outputs: Outputs,
     sources: Sequence[SourceFile],
     choices: Sequence[Choice],
     *,
@@ -175,7 +161,7 @@ def session(
         yield Session(
             out=directory,
             console=console,
-            formats=formats,
+            outputs=outputs,
             files=files,
             choices=choices,
             strict=strict,
@@ -210,11 +196,6 @@ def engines(specs: Sequence[str] | None, console: Console) -> list[Choice]:
 def folders_of(files: Sequence[Path]) -> list[Path]:
     """Return where a relative path in a configuration may lead from: here, or where the configuration is."""
     return list(dict.fromkeys([Path.cwd(), *(file.absolute().parent for file in files)]))
-
-
-def _write(run: HAProxyFileRun, formats: FormatOptions) -> None:
-    for form, path in formats.files.items():
-        write_text(path, render(form, [run]), f"--{form}")
 
 
 def variables() -> Mapping[str, str]:

@@ -36,7 +36,8 @@ def status(
 ) -> int:
     """Show servers, their last checks, sessions and rates of a running HAProxy.
 
-    It needs `stats socket` in the global section; nothing is changed.
+    It needs `stats socket` in the global section; nothing is changed. A terminal of less than 120 columns shows no
+    traffic; --json has all.
 
     Examples:
 
@@ -67,16 +68,17 @@ def _show(console: Console, client: RuntimeClient, interval: float | None, *, as
     from proxyspec.haproxy.status import screen, take
 
     if interval is not None and console.is_terminal and not as_json:
-        with Live(screen(take(client)), console=console, auto_refresh=False, vertical_overflow="visible") as live:
+        now = screen(take(client), console.width)
+        with Live(now, console=console, auto_refresh=False, vertical_overflow="visible") as live:
             while True:
                 time.sleep(interval)
-                live.update(screen(take(client)), refresh=True)
+                live.update(screen(take(client), console.width), refresh=True)
     while True:
         snapshot = take(client)
         if as_json:
             print(json.dumps(snapshot.json()), flush=True)
         else:
-            console.print(screen(snapshot))
+            console.print(screen(snapshot, console.width))
         if interval is None:
             return
         time.sleep(interval)

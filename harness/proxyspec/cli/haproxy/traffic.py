@@ -38,8 +38,7 @@ def _chosen(patterns: Sequence[str]) -> list[Scenario]:
     ]
 
 
-def _print_scenarios() -> None:
-    scenarios = _chosen(())
+def _print_scenarios(scenarios: Sequence[Scenario]) -> None:
     width = max(len(scenario.name) for scenario in scenarios)
     for scenario in scenarios:
         print(f"{scenario.name:{width}}  {scenario.title}")
@@ -73,8 +72,9 @@ def traffic(
 
       proxyspec haproxy traffic --scenario 'death*' --haproxy docker:3.2 --haproxy binary
     """
+    scenarios = _chosen(scenario or ())
     if list_scenarios:
-        _print_scenarios()
+        _print_scenarios(scenarios)
         return ExitCode.OK
 
     from proxyspec.load.options import parse_duration
@@ -88,7 +88,6 @@ def traffic(
     seconds = None if time is None else parse_duration(time)
     if seconds is not None and seconds > _LONGEST:
         raise UsageError(f"--time {time}: an hour is the most")
-    scenarios = _chosen(scenario or ())
     console = terminal.console()
     choices, _ = engines_here(console, haproxy or ["auto"])
     with RunDirectory.create("traffic", out) as directory:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.haproxy import ownfile
 from proxyspec.cli.options import HAProxyOption, OutOption, StrictOption
 from proxyspec.errors import UsageError
@@ -51,8 +52,8 @@ def try_(
     from proxyspec.ownfile.trying import TrialOptions, try_files
     from proxyspec_haproxy.config import lint
 
-    formats = ownfile.FormatOptions(json=json_file, html=html, junit=junit, markdown=markdown)
-    console = formats.console()
+    outputs = ownfile.outputs_of(out, json=json_file, html=html, junit=junit, markdown=markdown)
+    console = terminal.console(stderr=outputs.takes_stdout)
     for name, value in (("--time", seconds), ("--patience", patience)):
         if not 0 <= value <= LONGEST:
             raise UsageError(f"{name} {value:g}: between 0 and {LONGEST:g} seconds")
@@ -61,7 +62,7 @@ def try_(
     choices = ownfile.engines([haproxy] if haproxy is not None else None, console)
     if len(choices) > 1:
         raise UsageError("--haproxy: a trial takes one HAProxy; name one of the matrix")
-    with ownfile.session("haproxy-try", out, console, formats, sources, choices, strict=strict) as opened:
+    with ownfile.session("haproxy-try", out, console, outputs, sources, choices, strict=strict) as opened:
         environment = ownfile.variables()
         services = lint(sources, [choices[0].engine.version()], environment=environment).services
         with ownfile.showing(console) as progress:
