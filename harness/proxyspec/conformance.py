@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from proxyspec.baseline import Expectations
-from proxyspec.casebook import proxied
+from proxyspec.casebook import REFUSED, proxied
 from proxyspec.driver import Aids, drive
 from proxyspec.errors import ExitCode
 from proxyspec.interruption import run_interruptible
-from proxyspec.layers.authoring import v1, v2
+from proxyspec.layers.authoring import crc32c, v1, v2
+from proxyspec.malform import FlipBit
 from proxyspec.model import (
     Capability,
     Case,
@@ -96,8 +97,10 @@ class Preflight:
     oracle: str
     #: Why no verdict could mean anything; None: it can be judged.
     unjudgeable: str | None
-    #: Seen in its EHLO reply.
+    #: Seen in its EHLO reply, or in what it does with a wrong CRC32C.
     capabilities: frozenset[Capability] = frozenset()
+    #: It served a header whose CRC32C is wrong, and declares nothing of CRC32C.
+    takes_wrong_crc32c: bool = False
 
 
 def _sane(version: int, commands: tuple[bytes, ...]) -> Case:
@@ -113,6 +116,19 @@ def _sane(version: int, commands: tuple[bytes, ...]) -> Case:
     )
 
 
+def _broken_seal() -> Case:
+    """Return the header that tells whether a target supports CRC32C (section 2.2.3): its checksum lacks one bit."""
+    sealed = v2(tlvs=[crc32c()])
+    return Case(
+        id="preflight/crc32c",
+        title="A wrong CRC32C ends the connection",
+        section="2.2.3",
+        level=Level.MUST,
+        steps=(Send(FlipBit(len(sealed) - 1, 0)(sealed)),),
+        accept=REFUSED,
+    )
+
+
 def _greeted(transcript: Transcript) -> bool:
     pieces = ((event.at, event.data) for event in transcript.events if event.kind == "received")
     replies = parse_replies(pieces)
@@ -123,7 +139,7 @@ def _greeted(transcript: Transcript) -> bool:
 
 def _plight(target: Target, transcripts: Sequence[Transcript]) -> str:
     """Say in one sentence why a target that greets nobody cannot be judged."""
-    where = f"{target.host}:{target.port}"
+    where = target.place
     if all(transcript.ending is Ending.NEVER for transcript in transcripts):
         return f"{where} cannot be reached ({transcripts[0].events[0].note}): is the server running, is the port right?"
     source = f" from {target.trusted_source}" if target.trusted_source else ""
@@ -166,12 +182,24 @@ def _no_trace(target: Target, transcripts: Sequence[Transcript]) -> str | None:
 
 
 async def preflight(target: Target, aids: Aids | None = None) -> Preflight:
-    """Send one valid header of each version and see whether anybody answers, and what the answer shows."""
+    """Send one valid header of each version and see whether anybody answers, and what the answer shows.
+
+    Where nothing is declared of CRC32C, a header with a wrong one goes beside them.
+    """
     road = direct_roads(target)[Source.TRUSTED]
     hasty = replace(target, header_timeout=min(target.header_timeout, target.patience))
     mail = () if target.logs_in is None else (b"MAIL FROM:<probe@probe.test>\r\n", b"RSET\r\n")
     cases = [_sane(version, mail) for version in sorted(target.versions)]
-    transcripts = await asyncio.gather(*(drive(case, hasty, road, TcpWire(road), aids) for case in cases))
+    if 2 in target.versions and Capability.CRC32C not in target.capabilities | target.lacks:
+        cases.append(_broken_seal())
+    room = asyncio.Semaphore(target.parallel)
+
+    async def look(case: Case) -> Transcript:
+        async with room:
+            return await drive(case, hasty, road, TcpWire(road), aids)
+
+    found = await asyncio.gather(*map(look, cases))
+    transcripts, unsealed = found[: len(target.versions)], found[len(target.versions) :]
     oracle = target.oracle
     if oracle == "auto":
         views = [
@@ -183,13 +211,16 @@ async def preflight(target: Target, aids: Aids | None = None) -> Preflight:
     seen = frozenset({Capability.STARTTLS}) if any(_offers(one, b"STARTTLS") for one in transcripts) else frozenset()
     if not greeted:
         return Preflight(oracle, _plight(target, transcripts), seen)
+    takes_wrong_crc32c = any(map(_greeted, unsealed))
+    if unsealed and not takes_wrong_crc32c and _greeted(transcripts[-1]):
+        seen |= {Capability.CRC32C}
     if target.logs_in is not None and (refusal := _refusal(transcripts)) is not None:
         user = target.logs_in.user
         return Preflight(oracle, f"the target refuses the login of {user!r}, or the mail behind it: {refusal}", seen)
     if oracle == "received":
         seen |= {Capability.RECEIVED}
     useless = _no_trace(target, transcripts) if aids is not None and aids.witness is not None else None
-    return Preflight(oracle, useless, seen)
+    return Preflight(oracle, useless, seen, takes_wrong_crc32c)
 
 
 def _in_words(view: View | None) -> str | None:
@@ -315,7 +346,7 @@ async def _run(
         able = replace(target, capabilities=results.capabilities)
         plan = Plan(catalogue, cases, able, roads, ORACLES[before.oracle], parallel, connect, aids, listener.remark)
         await run_cases(plan, report)
-        after = await preflight(target)
+        after = await preflight(able)
         if after.unjudgeable is not None:
             results.unjudgeable = f"the target did not survive the run: {after.unjudgeable}"
 

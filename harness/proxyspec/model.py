@@ -90,7 +90,7 @@ class Via(enum.StrEnum):
 class Capability(enum.StrEnum):
     """What a target may have beyond headers themselves; a case that needs what the target lacks is SKIP."""
 
-    #: It checks the CRC32C TLV (section 2.2.3, "if supported"); assumed unless declared absent.
+    #: It checks the CRC32C TLV (section 2.2.3, "if supported"): declared, or shown by what it does with a wrong one.
     CRC32C = "crc32c"
     #: It offers STARTTLS (RFC 3207): declared, or seen in its EHLO reply.
     STARTTLS = "starttls"
@@ -109,7 +109,7 @@ class Capability(enum.StrEnum):
 
 
 #: Capabilities a target has unless it declares their absence.
-ASSUMED = frozenset({Capability.CRC32C, Capability.OWN_TLS, Capability.UNKNOWN, Capability.ANONYMOUS_MAIL})
+ASSUMED = frozenset({Capability.OWN_TLS, Capability.UNKNOWN, Capability.ANONYMOUS_MAIL})
 
 
 class Timing(enum.StrEnum):
@@ -552,10 +552,15 @@ class Target:
     patience: float = 10.0
 
     @property
+    def place(self) -> str:
+        """Host and port, for people; an IPv6 address stands in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
     def url(self) -> str:
         """The target as the user wrote it, normalised."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"smtp://{host}:{self.port}"
+        return f"smtp://{self.place}"
 
     def missing(self, needs: frozenset[Capability]) -> frozenset[Capability]:
         """Return those of `needs` that the target does not have; a login makes up for mail that needs one."""

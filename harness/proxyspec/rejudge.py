@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from proxyspec.baseline import Expectations
 from proxyspec.conformance import case_record, exit_code_of
 from proxyspec.judge import judge
-from proxyspec.model import Case, Catalogue, EventKind, Pause, Send, Transcript
+from proxyspec.model import (
+    Capability,
+    Case,
+    Catalogue,
+    EventKind,
+    Level,
+    Pause,
+    Send,
+    Target,
+    Transcript,
+    Verdict,
+)
 from proxyspec.oracle import ORACLES
 from proxyspec.records import BaselineRecord, CaseRecord, ConformanceRun
-from proxyspec.scheduler import Judged
+from proxyspec.scheduler import Judged, without
 from proxyspec.transcripts import target_of, transcript_of
 
 __all__ = ["Rejudged", "rejudge"]
+
+_CRC32C: Final = frozenset({Capability.CRC32C})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,18 @@ def _why_kept(record: CaseRecord, catalogue: Catalogue, transcript: Transcript) 
     return None
 
 
+def _shows_crc32c(judged: Judged) -> bool:
+    """Tell whether a header was refused for its CRC32C alone (section 2.2.3)."""
+    case, verdict = judged.case, judged.judgement.verdict
+    return case.needs == _CRC32C and case.level is Level.MUST and verdict in (Verdict.PASS, Verdict.WARN)
+
+
+def _without_crc32c(judged: Judged, target: Target) -> Judged:
+    """Skip a case that needs CRC32C: older runs took it for granted."""
+    lacking = target.missing(judged.case.needs & _CRC32C)
+    return replace(judged, judgement=without(lacking, target)) if lacking else judged
+
+
 def rejudge(run: ConformanceRun, catalogue: Catalogue, expectations: Expectations) -> Rejudged:
     """Judge every case of `run` that has a transcript, with the oracle the run had.
 
@@ -59,7 +85,6 @@ def rejudge(run: ConformanceRun, catalogue: Catalogue, expectations: Expectation
         InvalidRun: the record's bytes or addresses are none.
         UsageError: the record's target is none.
     """
-    target = target_of(run.target)
     oracle = ORACLES.get(run.target.oracle, ORACLES["none"])
     transcripts = {record.id: transcript_of(record) for record in run.cases}
     kept = {
@@ -68,14 +93,20 @@ def rejudge(run: ConformanceRun, catalogue: Catalogue, expectations: Expectation
         if (reason := _why_kept(record, catalogue, transcripts[record.id])) is not None
     }
 
-    def again(record: CaseRecord) -> CaseRecord:
+    target = target_of(run.target)
+
+    def again(record: CaseRecord) -> Judged:
         case, transcript = catalogue[record.id], transcripts[record.id]
         control = catalogue[case.control] if case.control is not None else None
         beside = transcripts.get(control.id) if control is not None and control.id not in kept else None
-        judgement = judge(case, transcript, beside, control, target, oracle)
-        return case_record(Judged(case, transcript, judgement), record.reproduce)
+        return Judged(case, transcript, judge(case, transcript, beside, control, target, oracle))
 
-    records = [record if record.id in kept else again(record) for record in run.cases]
+    judged = {record.id: again(record) for record in run.cases if record.id not in kept}
+    if target.missing(_CRC32C) and not any(map(_shows_crc32c, judged.values())):
+        judged = {name: _without_crc32c(one, target) for name, one in judged.items()}
+    records = [
+        record if record.id in kept else case_record(judged[record.id], record.reproduce) for record in run.cases
+    ]
     records = [record.model_copy(update={"disposition": expectations.disposition(record)}) for record in records]
     return Rejudged(_with(run, records, expectations), tuple(kept.items()))
 

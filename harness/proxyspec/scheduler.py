@@ -29,7 +29,7 @@ from proxyspec.model import (
 from proxyspec.oracle import Oracle
 from proxyspec.wire import Road, TcpWire, Wire
 
-__all__ = ["Judged", "Plan", "Roads", "run_cases"]
+__all__ = ["Judged", "Plan", "Roads", "run_cases", "without"]
 
 #: Connections begun per second: above the rate of a listen queue that is being served, far below a flood.
 START_RATE = 400.0
@@ -84,6 +84,13 @@ class Judged:
     judgement: Judgement
 
 
+def without(lacking: frozenset[Capability], target: Target) -> Judgement:
+    """Return the verdict on a case that needs what `target` lacks."""
+    how = " (by refusing a header for its wrong CRC32C)" if Capability.CRC32C in lacking - target.lacks else ""
+    names = ", ".join(sorted(lacking))
+    return Judgement(Verdict.SKIP, None, f"the target neither declares nor shows this capability{how}: {names}")
+
+
 def _not_run(case: Case, plan: Plan) -> Judgement | None:
     """Say why `case` does not apply, or None if it does."""
     if not case.versions <= plan.target.versions:
@@ -94,8 +101,7 @@ def _not_run(case: Case, plan: Plan) -> Judgement | None:
         reason = "the target takes mail only after a login, and its profile gives none, nor this capability"
         return Judgement(Verdict.SKIP, None, f"{reason}: {Capability.ANONYMOUS_MAIL}")
     if lacking:
-        names = ", ".join(sorted(lacking))
-        return Judgement(Verdict.SKIP, None, f"the target neither declares nor shows this capability: {names}")
+        return without(lacking, plan.target)
     if case.via is Via.CHECK:
         if plan.roads.watcher is None:
             return Judgement(Verdict.SKIP, None, "no HAProxy stands in front of the target in this run")

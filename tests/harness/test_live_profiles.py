@@ -14,7 +14,7 @@ import pytest
 from proxyspec.model import EventKind
 from proxyspec.records import CaseRecord, ConformanceRun, load_run
 
-DEADLINE = 2.0
+DEADLINE = 4.0
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def test_without_tls_its_cases_are_skipped_not_passed(tmp_path: Path) -> None:
         judged = run(tmp_path, profile + 'capabilities = ["no-crc32c"]\n', "smtp", "v2/tlv/crc32c-mismatch")
     skipped = {case.id for case in judged.values() if case.verdict == "SKIP"}
     gated = {name for name in judged if "tls/" in name or "still-clear" in name or "address/received" in name}
-    assert skipped == gated | {"v2/tlv/crc32c-mismatch"}
+    assert skipped == gated - {"smtp/starttls/instead-of-header"} | {"v2/tlv/crc32c-mismatch"}
     assert judged["smtp/starttls/v1"].reason.endswith("this capability: starttls")
 
 
@@ -152,3 +152,15 @@ def test_an_idle_server_is_seen_to_be_idle(tmp_path: Path) -> None:
     assert {case.id: case.reason for case in judged.values() if case.verdict not in ("PASS", "INFO")} == {}
     watched = [case for case in judged.values() if any(event.kind == "processor" for event in case.events)]
     assert len(watched) >= 60
+
+
+def test_checksums_are_judged_where_they_are_declared_or_shown(tmp_path: Path) -> None:
+    wrong = ("v2/tlv/crc32c-mismatch", "malformed/v2/broken-seal/flipped-16")
+    with reference(tmp_path, "--defect", "crc32c-ignored") as profile:
+        unsaid = run(tmp_path / "mail", profile, *wrong)
+        declared = run(tmp_path, profile + 'capabilities = ["crc32c"]\n', *wrong)
+    for name in wrong:
+        assert unsaid[name].verdict == "SKIP"
+        assert "nor shows this capability (by refusing a header for its wrong CRC32C)" in unsaid[name].reason
+        assert declared[name].verdict == "FAIL"
+    assert unsaid["v2/tlv/crc32c"].verdict == "PASS"

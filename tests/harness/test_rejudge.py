@@ -11,8 +11,9 @@ from proxyspec.baseline import Expectations
 from proxyspec.casebook import Chapter, catalogue_of
 from proxyspec.conformance import case_record, target_record
 from proxyspec.errors import ExitCode
-from proxyspec.layers.authoring import v1
+from proxyspec.layers.authoring import crc32c, v1, v2
 from proxyspec.model import (
+    Capability,
     Case,
     Catalogue,
     Event,
@@ -154,3 +155,35 @@ def test_bytes_that_are_none_are_named() -> None:
     events = [event.model_copy(update={"hex": "zz"}) for event in record.events]
     with pytest.raises(InvalidRun, match="not hexadecimal"):
         transcript_of(record.model_copy(update={"events": events}))
+
+
+def checksums() -> tuple[Case, Case, Case]:
+    chapter = Chapter("crc", section="2.2.3", control="crc/ok")
+    needs = frozenset({Capability.CRC32C})
+    chapter.accepts("ok", v2(tlvs=[crc32c()]), "A right checksum is accepted")
+    chapter.rejects("zero", v2(tlvs=[crc32c(0)]), "A wrong checksum is refused", needs=needs)
+    chapter.rejects("one", v2(tlvs=[crc32c(1)]), "Another wrong checksum is refused", needs=needs)
+    ok, zero, one = chapter.cases
+    return ok, zero, one
+
+
+def test_checksums_that_an_old_run_took_for_granted_are_judged_where_it_shows_them() -> None:
+    ok, zero, one = cases = checksums()
+    right = (ok, served(ok, "192.0.2.1"), V.PASS)
+    run = run_of(right, (zero, served(zero, "192.0.2.1"), V.FAIL), (one, served(one, "192.0.2.1"), V.FAIL))
+    blind = rejudge(run, Catalogue(cases), Expectations())
+    assert verdicts(blind.run) == [V.PASS, V.SKIP, V.SKIP]
+    assert blind.run.exit_code == ExitCode.OK
+    assert "nor shows this capability (by refusing a header for its wrong CRC32C)" in blind.run.cases[1].reason
+    assert blind.run.cases[1].sent == run.cases[1].sent, "the bytes are kept"
+    assert verdicts(rejudge(blind.run, Catalogue(cases), Expectations()).run) == verdicts(blind.run)
+    partly = run_of(right, (zero, refused(zero), V.PASS), (one, served(one, "192.0.2.1"), V.FAIL))
+    assert verdicts(rejudge(partly, Catalogue(cases), Expectations()).run) == [V.PASS, V.PASS, V.FAIL]
+
+
+def test_checksums_that_a_run_declares_are_judged() -> None:
+    ok, zero, _ = cases = checksums()
+    run = run_of((ok, served(ok, "192.0.2.1"), V.PASS), (zero, served(zero, "192.0.2.1"), V.FAIL))
+    target = run.target.model_copy(update={"capabilities": ["crc32c"]})
+    again = rejudge(run.model_copy(update={"target": target}), Catalogue(cases), Expectations())
+    assert verdicts(again.run) == [V.PASS, V.FAIL]

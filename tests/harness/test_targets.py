@@ -56,7 +56,24 @@ def test_local_addresses_must_be_local() -> None:
         make_target("127.0.0.1:25", trusted_source="me")
 
 
+@pytest.mark.parametrize(("option", "key"), [("--trusted", "trusted_source"), ("--untrusted", "untrusted_source")])
+def test_local_addresses_are_of_the_targets_family(option: str, key: str) -> None:
+    words = f"{option} ::1 and the target 127.0.0.1 are not of one family"
+    with pytest.raises(UsageError, match=words):
+        make_target("127.0.0.1:25", **{key: "::1"})  # type: ignore[arg-type]
+
+
+def test_no_address_is_trusted_and_untrusted() -> None:
+    with pytest.raises(UsageError, match=r"--untrusted 127\.0\.0\.5 is the trusted address as well"):
+        make_target("127.0.0.1:25", trusted_source="127.0.0.5", untrusted_source="127.0.0.5")
+
+
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 3601.0, float("nan")])
 def test_deadlines_out_of_range(seconds: float) -> None:
     with pytest.raises(UsageError, match="--header-timeout"):
         make_target("127.0.0.1:25", header_timeout=seconds)
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    target = make_target("smtp://[::1]:25")
+    assert (target.place, target.url) == ("[::1]:25", "smtp://[::1]:25")

@@ -69,6 +69,7 @@ def test_flags_describe_a_target_again(tmp_path: Path) -> None:
         "--versions": "1",
         "--oracle": "log",
         "--trusted": "127.0.0.1",
+        "--untrusted": "127.0.0.3",
         "--oracle-file": str(tmp_path / "mail.log"),
         "--oracle-pattern": r"\[(?P<address>[^]]+)\]",
         "--recipient": "probe@example.test",
@@ -76,6 +77,8 @@ def test_flags_describe_a_target_again(tmp_path: Path) -> None:
         "--tls-port": "4650",
     }
     assert flags_of(make_target("127.0.0.1:25")) == "smtp://127.0.0.1:25"
+    alone = make_target("127.0.0.1:25", untrusted_source="none")
+    assert flags_of(alone) == "smtp://127.0.0.1:25 --untrusted none"
 
 
 @pytest.mark.parametrize(
@@ -139,6 +142,8 @@ def test_what_a_target_lacks() -> None:
         Capability.CRC32C,
         Capability.RECEIVED,
     }
+    assert Capability.CRC32C in plain.missing(every), "it is declared or shown"
+    assert not make_target("127.0.0.1:25", capabilities=["crc32c"]).missing(frozenset({Capability.CRC32C}))
     assert not plain.missing(frozenset())
 
 

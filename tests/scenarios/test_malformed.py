@@ -33,3 +33,12 @@ def test_a_row_is_not_its_control(case: Case) -> None:
 def test_no_two_rows_send_the_same() -> None:
     sent = [(case.header, len(case.steps)) for case in chapter.cases]
     assert len(set(sent)) == len(sent)
+
+
+@pytest.mark.parametrize("case", [row for row in ROWS if "/broken-seal/flipped-" in str(row.id)])
+def test_a_flipped_bit_is_all_that_parts_a_broken_seal_from_its_control(case: Case) -> None:
+    assert case.control is not None
+    (control,) = (other for other in chapter.cases if other.id == case.control)
+    assert len(case.header) == len(control.header)
+    flipped = int.from_bytes(case.header) ^ int.from_bytes(control.header)
+    assert flipped.bit_count() == 1

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn
 
 from proxyspec.conformance import Preflight
-from proxyspec.display import UnderWay, plain_table, print_lines
+from proxyspec.display import UnderWay, plain_table, print_lines, print_table
 from proxyspec.fuzz.record import FuzzRun, write_finding
 from proxyspec.fuzz.search import Finding, Listener, Results, Search
 from proxyspec.printable import show_bytes
@@ -35,6 +35,8 @@ class FuzzConsole(UnderWay, Listener):
             shows = "shows the address it believes" if found.oracle != "none" else "does not show whom it believes in"
             seed = escape(self._search.seed)
             self._print(f"[dim]target answers and {shows}; seed {seed}, {self._search.seconds:g} s[/]")
+            if found.takes_wrong_crc32c:
+                self._print("[dim]it takes a header with a wrong CRC32C: checksums do not count, unless declared[/]")
 
     def progress(self, results: Results) -> None:
         """Advance the bar."""
@@ -66,7 +68,7 @@ def print_fuzz(console: Console, run: FuzzRun) -> None:
         cells = (row.frames, row.as_expected, row.contradicted, row.undecided)
         table.add_row(row.verdict, *(str(cell or "·") for cell in cells))
     console.print()
-    console.print(table)
+    print_table(console, table)
     notes = [
         f"{run.frames} frames, {run.rate:.0f}/s, {run.controls} controls in between, {len(run.findings)} findings; "
         f"seed {run.seed}"

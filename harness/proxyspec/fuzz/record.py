@@ -12,9 +12,9 @@ from pydantic import Field
 from proxyspec.casefile import CaseEntry, CaseFile, entry_of
 from proxyspec.errors import ExitCode
 from proxyspec.fuzz.frames import Frame
-from proxyspec.fuzz.rules import Class
+from proxyspec.fuzz.rules import Class, Expectation
 from proxyspec.fuzz.search import Finding, Results, Search
-from proxyspec.fuzz.trials import Prober, case_of, control_of
+from proxyspec.fuzz.trials import case_of, control_of
 from proxyspec.records.base import Record
 from proxyspec.rundir import RunDirectory
 
@@ -109,12 +109,12 @@ def write_finding(out: RunDirectory, search: Search, found: Finding, number: int
     return entry
 
 
-def write_suspects(out: RunDirectory, search: Search, prober: Prober, suspects: Iterable[tuple[int, Frame]]) -> str:
+def write_suspects(out: RunDirectory, search: Search, suspects: Iterable[tuple[int, Frame, Expectation]]) -> str:
     """Write the frames of which one may have been the target's death into one case file; return its name."""
     entries = []
-    for index, made in suspects:
+    for index, made, expectation in suspects:
         control = control_of(made.data, search.target.versions)
-        case = case_of(f"fuzz/suspect-{index}", made.data, prober.expectation(made.data), control=control.id)
+        case = case_of(f"fuzz/suspect-{index}", made.data, expectation, control=control.id)
         entries.append(entry_of(case, control, made=made.describe(), seen="sent shortly before the target died"))
     name = "findings/suspects.json"
     out.write(name, CaseFile(cases=entries).model_dump_json(indent=1) + "\n")

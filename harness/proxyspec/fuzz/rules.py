@@ -220,7 +220,8 @@ _SIGNATURE: Final = bytes.fromhex("0d0a0d0a000d0a515549540a")
 _FIXED: Final = 16
 #: 14th byte -> bytes of the addresses and ports it describes.
 _BLOCKS: Final = {0x11: 12, 0x12: 12, 0x21: 36, 0x22: 36, 0x31: 216, 0x32: 216}
-_STREAMS: Final = (0x11, 0x21, 0x31)
+#: What every receiver here implements; a family it does not, it may skip by its length, whatever that is.
+_TCP: Final = (0x11, 0x21)
 #: What the text promises to arrive at once: 576 bytes less 40 of IP and TCP (section 2).
 _AT_ONCE: Final = 536
 _ALPN, _AUTHORITY, _CRC32C, _NOOP, _UNIQUE_ID, _SSL = 0x01, 0x02, 0x03, 0x04, 0x05, 0x20
@@ -244,14 +245,14 @@ def _v2(data: bytes, *, checksums: bool) -> Expectation:
     if undefined and not local:
         return _refuse("2.2", "the address family or the transport is undefined")
     short = not local and size < _FIXED + _BLOCKS.get(family, 0)
-    if short and family in _STREAMS:
+    if short and family in _TCP:
         return _refuse("2.2", "the length is too small for the addresses of the family")
     if len(data) < size:
         return _refuse("2.2", "the header ends before its length says")
     header = data[:size]
     if local:
         found = _local(header, family, undefined=undefined, checksums=checksums)
-    elif family in (0x11, 0x21):
+    elif family in _TCP:
         found = _proxied(header, family, checksums=checksums)
     else:
         found = _unserved(header, family, short=short)

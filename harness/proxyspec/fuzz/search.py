@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from proxyspec.conformance import Preflight, direct_roads, preflight
 from proxyspec.fuzz.frames import Frame, frame
-from proxyspec.fuzz.rules import Class
+from proxyspec.fuzz.rules import Class, Expectation
 from proxyspec.fuzz.shrink import fewer_bytes, fewer_malformations, fewer_tlvs
 from proxyspec.fuzz.trials import Prober, Trial
 from proxyspec.interruption import run_interruptible
@@ -97,8 +97,8 @@ class Results:
     controls: int = 0
     findings: list[Finding] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
-    #: Frames sent since the last control that was accepted, if the target died.
-    suspects: list[tuple[int, Frame]] = field(default_factory=list)
+    #: Frames sent since the last control that was accepted, if the target died; each with what it might have done.
+    suspects: list[tuple[int, Frame, Expectation]] = field(default_factory=list)
 
     @property
     def frames(self) -> int:
@@ -231,7 +231,9 @@ class _Run:
             else:
                 failures += 1
             self._listener.progress(self._results)
-        self._results.suspects = sorted(self._recent.items())
+        self._results.suspects = [
+            (index, made, self._prober.expectation(made.data)) for index, made in sorted(self._recent.items())
+        ]
         self._results.unjudgeable = (
             f"the target serves no plain header any more ({FAILURES} controls in a row were not accepted) after "
             f"{self._results.frames} frames"
@@ -304,7 +306,8 @@ async def _whole(search: Search, results: Results, listener: Listener) -> None:
     listener.began(before)
     if before.unjudgeable is None:
         road = direct_roads(search.target)[Source.TRUSTED]
-        await _Run(search, Prober(search.target, road, ORACLES[before.oracle]), results, listener).run()
+        able = replace(search.target, capabilities=search.target.capabilities | before.capabilities)
+        await _Run(search, Prober(able, road, ORACLES[before.oracle]), results, listener).run()
 
 
 def search(plan: Search, listener: Listener) -> Results:

@@ -166,7 +166,7 @@ class Prober:
     patient: Callable[[Road], Wire] = TcpWire
 
     def expectation(self, data: bytes) -> Expectation:
-        """Say what the target may do with a frame, by the versions and checksums it declares."""
+        """Say what the target may do with a frame, by the versions it declares, and whether it checks checksums."""
         checksums = not self.target.missing(frozenset({Capability.CRC32C}))
         return classify(data, self.target.versions, checksums=checksums)
 

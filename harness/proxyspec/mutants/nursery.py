@@ -142,7 +142,9 @@ def _target(bench: Bench, server: _Server, mutant: Mutant) -> Target:
         untrusted_source="127.0.0.2",
         lookalike_source="127.0.0.103",
         versions=mutant.versions,
-        capabilities=frozenset({Capability.STARTTLS, Capability.IMPLICIT_TLS, Capability.RECEIVED}),
+        capabilities=frozenset(
+            {Capability.CRC32C, Capability.STARTTLS, Capability.IMPLICIT_TLS, Capability.RECEIVED} - mutant.lacks
+        ),
         lacks=mutant.lacks,
         pid=server.pid,
         patience=5.0,

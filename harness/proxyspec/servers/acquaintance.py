@@ -31,6 +31,8 @@ class Acquaintance:
     deadline: float | None
     #: Why nothing could be judged; None: it can.
     unjudgeable: str | None
+    #: It served a header whose CRC32C is wrong, where that was tried.
+    takes_wrong_crc32c: bool = False
 
 
 async def get_acquainted(target: Target, *, deadline: bool, longest: float = LONGEST) -> Acquaintance:
@@ -52,7 +54,15 @@ async def get_acquainted(target: Target, *, deadline: bool, longest: float = LON
     versions = tuple(version for version, _ in able)
     source = f" from {target.trusted_source}" if target.trusted_source is not None else ""
     why = f"it greets without a header: it does not expect PROXY{source}" if speaks_first else None
-    return Acquaintance(versions, oracle, seen, speaks_first=speaks_first, deadline=ended, unjudgeable=why)
+    return Acquaintance(
+        versions,
+        oracle,
+        seen,
+        speaks_first=speaks_first,
+        deadline=ended,
+        unjudgeable=why,
+        takes_wrong_crc32c=any(look.takes_wrong_crc32c for _, look in able),
+    )
 
 
 async def _silence(target: Target, seconds: float) -> tuple[bool, float | None]:

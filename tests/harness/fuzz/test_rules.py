@@ -123,6 +123,8 @@ def test_what_must_be_refused_and_why(data: bytes, reason: str) -> None:
         (v1("1::0:2", protocol="TCP6"), "does not settle"),
         (v2(family=0x00), "not TCP"),
         (v2(family=0x12), "not TCP"),
+        (v2(family=0x12, address=b""), "not TCP"),
+        (v2(family=0x31, address=b"/x"), "not TCP"),
         (v2(family=0x10), "not TCP"),
         (v2(command=0, family=0x13), "undefined family"),
         (v2(command=0, tlvs=[crc32c()]), "may be read as a checksum"),

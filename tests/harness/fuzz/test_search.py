@@ -233,6 +233,7 @@ def test_an_interrupted_search_keeps_what_it_found(tmp_path: Path) -> None:
         (["127.0.0.1:1", "--time", "soon"], "--time 'soon'"),
         (["127.0.0.1:1", "--time", "0"], "--time '0'"),
         (["127.0.0.1:1", "--parallel", "100000"], "--parallel 100000"),
+        (["127.0.0.1:1", "--seed", ""], "--seed is empty"),
         (["127.0.0.1:1", "--versions", "3"], "--versions '3'"),
         (["127.0.0.1:1", "--oracle", "delphi"], "'delphi'"),
         (["127.0.0.1:1", "--replay", "/nowhere.json"], "/nowhere.json"),
@@ -285,7 +286,8 @@ def test_a_profile_and_its_capabilities_are_taken_at_their_word(tmp_path: Path) 
     with server(tmp_path, "crc32c-ignored") as target:
         lines = [f'url = "{target.url}"', f"header_timeout = {DEADLINE}", "versions = [2]"]
         profile.write_text("\n".join(["[target]", *lines]))
-        run = fuzzed(tmp_path / "supported", str(profile))
+        assert fuzzed(tmp_path / "unsaid", str(profile)).exit_code == ExitCode.OK
+        run = fuzzed(tmp_path / "supported", str(profile), "--capabilities", "crc32c")
         assert run.exit_code == ExitCode.FAILED
         assert {found.section for found in run.findings} == {"2.2.3"}
         assert fuzzed(tmp_path / "flag", str(profile), "--capabilities", "no-crc32c").exit_code == ExitCode.OK

@@ -52,6 +52,29 @@ def test_the_profile_describes_the_server(tmp_path: Path, capsys: pytest.Capture
     assert "it takes headers of version 1 and 2" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "declared", "said"),
+    [
+        ([], ["starttls", "crc32c"], "it checks the CRC32C"),
+        (["--defect", "crc32c-ignored"], ["starttls"], "it takes a header with a wrong CRC32C"),
+        (["--profile", "haraka"], ["starttls"], ""),
+    ],
+    ids=["checks", "takes wrong ones", "no version 2"],
+)
+def test_checksums_are_declared_where_they_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], declared: list[str], said: str
+) -> None:
+    profile = tmp_path / "mx.toml"
+    with reference_server([*TRUSTING, *arguments], tmp_path / "log") as (host, port):
+        words = ["init", f"smtp://{host}:{port}", "-o", str(profile), "--header-timeout", "2"]
+        assert main([*words, "--capabilities", "starttls"]) == ExitCode.OK
+
+    assert load_target(str(profile)).capabilities == set(declared)
+    told = capsys.readouterr().err
+    assert said in told
+    assert ("CRC32C" in told) == bool(said)
+
+
 def test_a_profile_of_a_server_that_is_not_there_is_written_and_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,8 +92,11 @@ def test_a_profile_of_a_server_that_is_not_there_is_written_and_said(
     [
         (["init"], "no target: write smtp://HOST:PORT"),
         (["init", "mx"], "is no target"),
+        (["init", "smtp://127.0.0.1:1", "-o", "mx.conf"], "-o mx.conf: the name of a target profile ends in .toml"),
         (["init", "smtp://127.0.0.1:1", "--oracle", "tarot"], "the oracle 'tarot' is unknown"),
         (["matrix", "/nonexistent.toml"], "cannot be read"),
+        (["servers", "start", "sendmail"], "there is no server 'sendmail'"),
+        (["servers", "start", "postfix@3"], "postfix@3: postfix comes from the distribution, which decides"),
         (["servers", "start", "reference", "--trust", "127.0.0.1", "--trust-nobody"], "give one of them"),
     ],
 )

@@ -84,7 +84,7 @@ class Dovecot(Adapter):
                 trusted=HERE,
                 untrusted=UNLISTED,
                 oracle="none",
-                capabilities=("no-anonymous-mail",),
+                capabilities=("no-anonymous-mail", "no-crc32c"),
                 parallel=8,
             ),
             bindings=accounts(place.run),

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar, Final
 
-from proxyspec_server.adapters.contract import HERE, HOST, Adapter, Facts, Launch, Place, free_port
+from proxyspec_server.adapters.contract import HERE, HOST, UNLISTED, Adapter, Facts, Launch, Place, free_port
 from proxyspec_server.adapters.packages import debian, library_path
 
 __all__ = ["Nginx"]
@@ -31,7 +31,7 @@ mail {{
         protocol smtp;
         smtp_auth none;
         timeout {deadline}ms;
-        set_real_ip_from {host}/32;
+        {hosts}
     }}
 }}
 """
@@ -71,6 +71,7 @@ class Nginx(Adapter):
     summary: ClassVar[str] = "nginx's mail proxy with proxy_protocol, before the reference server"
     origin: ClassVar[str] = "from the distribution"
     tools: ClassVar[tuple[str, ...]] = ("apt-get", "dpkg")
+    has_list: ClassVar[bool] = True
 
     def install(self, folder: Path, version: str) -> str:
         """Unpack the packages; see `Adapter.install`."""
@@ -90,6 +91,7 @@ class Nginx(Adapter):
                 asked=asked,
                 port=place.port,
                 deadline=round(deadline * 1000),
+                hosts=" ".join(f"set_real_ip_from {host};" for host in place.hosts),
             ),
         )
         seen = place.write("asked.log", "")
@@ -105,6 +107,9 @@ class Nginx(Adapter):
             ),
             facts=Facts(
                 header_timeout=deadline,
+                trusted=HERE,
+                untrusted=UNLISTED,
+                capabilities=("no-crc32c",),
                 oracle="log",
                 oracle_file=str(seen),
                 oracle_pattern=r"client=\[(?P<address>[^]]+)\]",
