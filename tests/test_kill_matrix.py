@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyspec.cli.mutants import all_mutants
+from proxyspec.cli.mutants import all_mutants, chosen
 from proxyspec.model import Verdict, Via
 from proxyspec.mutants import Kind
 from proxyspec.records import MutantsRun, load_run
@@ -53,7 +53,18 @@ def test_a_part_of_it_blames_no_case(tmp_path: Path) -> None:
     assert not run.whole
     assert {row.id: row.state for row in run.mutants} == {"sound": "passed", "v1-tab": "killed"}
     assert {row.id: row.kills for row in run.cases} == {"v1/tcp4/ok": 0, "v1/separator/tab": 1}
+    assert "KILLED    v1-tab: A tab separates fields as well as a space. (v1/separator/tab)" in said
     assert "1 of 1 defects killed" in said
+
+
+def test_of_a_few_cases_alone_only_those_defects_are_asked_that_they_claim() -> None:
+    book = catalogue()
+    asked = {mutant.name for mutant in chosen((), [book["v1/separator/tab"]]) if not mutant.unseen}
+    sound = {mutant.name for mutant in all_mutants() if mutant.kind is not Kind.DEFECT}
+    assert asked - sound == {"v1-tab"}
+    assert sound <= asked
+    assert chosen((), book.cases) == all_mutants()
+    assert [mutant.unseen for mutant in chosen(["v1-tab"], [book["v1/tcp4/ok"]])] == [""]
 
 
 def test_a_survivor_fails_the_command_and_is_named(tmp_path: Path) -> None:
@@ -65,7 +76,10 @@ def test_a_survivor_fails_the_command_and_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--defect", "v1-tap"], "'v1-tap' is none"), (["--case", "haproxy/relay/v1"], "those that need HAProxy")],
+    [
+        (["--defect", "v1-tap"], "'v1-tap' is none; did you mean v1-tab"),
+        (["--case", "haproxy/relay/v1"], "those that need HAProxy"),
+    ],
 )
 def test_what_cannot_take_part_is_refused(tmp_path: Path, arguments: list[str], said: str) -> None:
     command = [sys.executable, "-m", "proxyspec", "mutants", "--out", str(tmp_path / "run"), *arguments]

@@ -29,6 +29,6 @@ def catalogue() -> Catalogue:
     for module in sorted(pkgutil.iter_modules(cases.__path__), key=lambda found: found.name):
         chapter = getattr(importlib.import_module(f"{cases.__name__}.{module.name}"), "chapter", None)
         if not isinstance(chapter, Chapter):
-            raise TypeError(f"{cases.__name__}.{module.name} holds no chapter of cases")
+            raise TypeError(f"{cases.__name__}.{module.name} holds no `chapter`: assign a Chapter(…) to that name")
         chapters.append(chapter)
     return catalogue_of(chapters, REQUIREMENTS)

@@ -117,7 +117,8 @@ def _extras() -> Finding:
     if not partly:
         return _ok(there)
     return _lacking(
-        f"{there}; not there: {', '.join(partly)}", f"pip install 'proxyspec[{','.join(partly)}]' where you want them"
+        f"{there}; not there: {', '.join(partly)}",
+        f"where you want them: {sys.executable} -m pip install 'proxyspec[{','.join(partly)}]'",
     )
 
 
@@ -349,7 +350,7 @@ def _print(findings: Mapping[str, Finding]) -> None:
 def doctor(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CHECK]...", help="Only these, and every one must be ok.", show_default=False),
+        typer.Argument(metavar="CHECK", help="Only these, and every one must be ok.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, by check: state, what, remedy.")] = False,
 ) -> int:
