@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn
 from rich.table import Table
 
 from proxyspec.conformance import Listener, Preflight
-from proxyspec.display import STYLES, UnderWay, badge, plain_table, print_lines
+from proxyspec.display import STYLES, UnderWay, badge, plain_table, print_lines, print_table
 from proxyspec.model import Disposition, Verdict
 from proxyspec.printable import printable, show_bytes
 from proxyspec.records import BaselineRecord, CaseRecord, ConformanceRun
@@ -40,6 +40,8 @@ class RunConsole(UnderWay, Listener):
             )
             ends = f"the last ones end with the {self._waits:g} s header deadline"
             self._print(f"[dim]target answers ({seen}); {self._total} cases, {ends}[/]")
+            if found.takes_wrong_crc32c:
+                self._print("[dim]it takes a header with a wrong CRC32C: what needs crc32c is SKIP, unless declared[/]")
 
     def remark(self, words: str) -> None:
         """Say why the run takes longer."""
@@ -106,7 +108,7 @@ def print_run(console: Console, run: ConformanceRun) -> None:
     for reason, count in unjudged.most_common(8):
         print_lines(console, f"[magenta]{count} not judged[/]: {escape(printable(reason))}")
     console.print()
-    console.print(_chapters(run.cases))
+    print_table(console, _chapters(run.cases))
     if run.baseline is not None:
         print_lines(console, *_expected(run, run.baseline))
     if run.unjudgeable is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -184,7 +185,9 @@ class _Link:
             async with asyncio.timeout(self._patience):
                 client = await self._wire.connect()
         except (TimeoutError, OSError) as error:
-            self._record.ended(EventKind.CONNECT_FAILED, str(error) or "timed out")
+            # The system's own words; asyncio adds the address, which the reader knows.
+            words = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
+            self._record.ended(EventKind.CONNECT_FAILED, words or "timed out")
             return None
         self._record.note(EventKind.CONNECTED)
         self._reader = asyncio.create_task(self._read_all())

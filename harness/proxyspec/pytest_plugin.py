@@ -102,28 +102,19 @@ class _Wave:
     """The one run behind all items, made when the first verdict is asked for."""
 
     def __init__(self, config: pytest.Config) -> None:
+        from proxyspec.cli.target import declared_target
         from proxyspec.errors import UsageError
         from proxyspec.model import Via
-        from proxyspec.oracle import ORACLES
         from proxyspec.selection import Selection, select
-        from proxyspec.targets import load_target, make_target
         from proxyspec_scenarios import catalogue
 
-        oracle = config.getoption("--proxyspec-oracle")
-        if oracle not in ("auto", *ORACLES):
-            raise UsageError(f"--proxyspec-oracle {oracle!r} is unknown: one of auto, {', '.join(ORACLES)}")
-        named: str = config.getoption("--proxyspec-target")
-        self.target: Target = (
-            load_target(named)
-            if named.endswith(".toml")
-            else make_target(
-                named,
-                allowed=config.getoption("--proxyspec-allow-target"),
-                header_timeout=config.getoption("--proxyspec-header-timeout"),
-                trusted_source=config.getoption("--proxyspec-trusted"),
-                untrusted_source=config.getoption("--proxyspec-untrusted"),
-                oracle=oracle,
-            )
+        self.target: Target = declared_target(
+            config.getoption("--proxyspec-target"),
+            allow=config.getoption("--proxyspec-allow-target"),
+            header_timeout=config.getoption("--proxyspec-header-timeout"),
+            trusted=config.getoption("--proxyspec-trusted"),
+            untrusted=config.getoption("--proxyspec-untrusted"),
+            oracle=config.getoption("--proxyspec-oracle"),
         )
         self._out: Path | None = config.getoption("--proxyspec-out")
         self._catalogue = catalogue()
@@ -150,6 +141,7 @@ class _Wave:
         from proxyspec.conformance import Listener, conformance, direct_roads, tls_road
         from proxyspec.rundir import RunDirectory
         from proxyspec.scheduler import Roads
+        from proxyspec.targets import flags_of
 
         with tempfile.TemporaryDirectory(prefix="proxyspec-") as scratch:
             path = self._out if self._out is not None else Path(scratch)
@@ -163,7 +155,7 @@ class _Wave:
                     out,
                     Listener(),
                     command=["pytest", "--proxyspec-target", self.target.url],
-                    reproduce=lambda case: f"proxyspec run {self.target.url} --case {case.id}",
+                    reproduce=lambda case: f"proxyspec run {flags_of(self.target)} --case {case.id}",
                 )
 
 

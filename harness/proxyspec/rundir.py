@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -17,10 +18,22 @@ from pydantic import BaseModel
 
 from proxyspec.errors import HarnessError, UsageError
 
-__all__ = ["DEFAULT_PARENT", "RunDirectory"]
+__all__ = ["DEFAULT_PARENT", "RunDirectory", "has_record", "is_own_file"]
 
 DEFAULT_PARENT = Path("reports/out")
 _EVENTS = "events.ndjson"
+_RECORD = "run.json"
+
+
+def has_record(run: Path) -> bool:
+    """Tell whether a run in this directory has come to its record."""
+    return (run / _RECORD).exists()
+
+
+def is_own_file(path: Path, run: Path) -> bool:
+    """Tell whether `path` is what a run in the directory `run`, or below it, writes itself."""
+    where = path.resolve()
+    return where.name in (_EVENTS, _RECORD) and run.resolve() in where.parents
 
 
 def _unwritable(path: Path, error: OSError) -> HarnessError:
@@ -58,9 +71,10 @@ class RunDirectory:
     which the error at the end names.
     """
 
-    def __init__(self, path: Path, run_id: str) -> None:
+    def __init__(self, path: Path, run_id: str, *, made: bool = False) -> None:
         self.path = path
         self.id = run_id
+        self._made = made
         self._events: FileIO | None = None
         self._spare: Path | None = None
         self._reason = ""
@@ -74,6 +88,7 @@ class RunDirectory:
         """
         run_id = f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         path = path if path is not None else DEFAULT_PARENT / run_id
+        made = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
@@ -82,7 +97,7 @@ class RunDirectory:
             raise UsageError(
                 f"the run directory {path} cannot be made: {error.strerror}; name another with --out"
             ) from error
-        return cls(path, run_id)
+        return cls(path, run_id, made=made)
 
     def __enter__(self) -> RunDirectory:
         try:
@@ -94,16 +109,29 @@ class RunDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Raise HarnessError if something lies elsewhere; an interrupt is passed on as it is."""
+        """Raise HarnessError if something lies elsewhere; an interrupt is passed on as it is.
+
+        What ends before it has begun leaves no directory behind.
+        """
         if self._events is not None:
             self._events.close()
             self._events = None
+        if error is not None:
+            self._clear()
         if self._spare is not None and (kind is None or issubclass(kind, Exception)):
             words = f"{error}; and {self.path}" if error is not None else str(self.path)
             raise HarnessError(
                 f"{words} cannot be written: {self._reason}; "
                 f"what did not fit is in {self._spare}: make room and move it there"
             ) from error
+
+    def _clear(self) -> None:
+        """Take away the stream if nothing is in it, and the directory if it was made for this run and is empty."""
+        with contextlib.suppress(OSError):
+            if (events := self.path / _EVENTS).is_file() and not events.stat().st_size:
+                events.unlink()
+            if self._made:
+                self.path.rmdir()
 
     def _elsewhere(self, error: OSError) -> Path:
         """Return the directory for what does not fit, made when it is first needed.
@@ -159,4 +187,4 @@ class RunDirectory:
 
     def record(self, run: BaseModel) -> Path:
         """Write `run.json`; return its path."""
-        return self.write("run.json", run.model_dump_json(indent=1) + "\n")
+        return self.write(_RECORD, run.model_dump_json(indent=1) + "\n")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from proxyspec.errors import UsageError
 from proxyspec.model import ACCEPTED, REJECTED, Case, Level, Send, Via
 
-__all__ = ["Selection", "in_section", "named_by", "select", "tags_of"]
+__all__ = ["Selection", "hint", "in_section", "named_by", "select", "tags_of"]
 
 _ROADS = {
     Via.DIRECT: frozenset({"direct"}),
@@ -93,12 +93,13 @@ def _chosen(
     for word in asked:
         found = {case.id for case in cases if fits(word, case)}
         if not found:
-            raise UsageError(f"{option} {word!r} names no case{_hint(word, known)}")
+            raise UsageError(f"{option} {word!r} names no case{hint(word, known)}")
         chosen |= found
     return frozenset(chosen)
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
+def hint(word: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that refuses `word`: which of `known` could have been meant, where all are shown."""
     every = sorted(set(known))
     close = difflib.get_close_matches(word, every, 3)
     if close:

@@ -82,16 +82,23 @@ def bindable(address: str) -> bool:
     return True
 
 
-def _local(option: str, text: str | None) -> str | None:
+def _local(option: str, text: str | None, target: str) -> str | None:
     if text is None:
         return None
     try:
         address = str(ipaddress.ip_address(text))
     except ValueError as error:
         raise UsageError(f"{option} {text!r} is no IP address: {error}") from error
+    if (":" in address) != (":" in target):
+        raise UsageError(f"{option} {address} and the target {target} are not of one family: no connection joins them")
     if not bindable(address):
         raise UsageError(f"{option} {address} is no address of this machine: no connection can come from it")
     return address
+
+
+def _neighbour(target: str, trusted: str | None) -> str | None:
+    """Return the address that is taken for untrusted where none is named."""
+    return "127.0.0.2" if target == "127.0.0.1" and trusted != "127.0.0.2" and bindable("127.0.0.2") else None
 
 
 def capabilities_of(words: Sequence[str]) -> tuple[frozenset[Capability], frozenset[Capability]]:
@@ -156,22 +163,23 @@ def make_target(
         raise UsageError(f"--header-timeout {header_timeout:g} is out of range: seconds above 0, 3600 at most")
     host, port = parse_url(url)
     address = resolve(host, port, allowed)
-    if untrusted_source == "none":
-        untrusted_source = None
-    elif (
-        untrusted_source is None and address == "127.0.0.1" and trusted_source != "127.0.0.2" and bindable("127.0.0.2")
-    ):
-        untrusted_source = "127.0.0.2"
+    trusted = _local("--trusted", trusted_source, address)
+    if untrusted_source is None:
+        untrusted = _neighbour(address, trusted)
+    else:
+        untrusted = None if untrusted_source == "none" else _local("--untrusted", untrusted_source, address)
+        if untrusted is not None and untrusted == trusted:
+            raise UsageError(f"--untrusted {untrusted} is the trusted address as well: name another, or none")
     # Such an address is trusted only where a whole network is, and then so is the unlisted one.
-    begins_alike = address == "127.0.0.1" and trusted_source in (None, "127.0.0.1") and untrusted_source is not None
+    begins_alike = address == "127.0.0.1" and trusted in (None, "127.0.0.1") and untrusted is not None
     return Target(
         host=address,
         port=port,
         name=name,
         parallel=parallel,
         header_timeout=header_timeout,
-        trusted_source=_local("--trusted", trusted_source),
-        untrusted_source=_local("--untrusted", untrusted_source),
+        trusted_source=trusted,
+        untrusted_source=untrusted,
         lookalike_source=LOOKALIKE if begins_alike and bindable(LOOKALIKE) else None,
         versions=versions,
         oracle=oracle,
@@ -284,10 +292,12 @@ def flags_of(target: Target) -> str:
         words += ["--versions", ",".join(str(version) for version in sorted(target.versions))]
     if target.oracle != "auto":
         words += ["--oracle", target.oracle]
+    usual = _neighbour(target.host, target.trusted_source)
     declared = [one.value for one in sorted(target.capabilities - {Capability.IMPLICIT_TLS})]
     declared += [f"no-{one}" for one in sorted(target.lacks)]
     for option, value in (
         ("--trusted", target.trusted_source),
+        ("--untrusted", None if target.untrusted_source == usual else target.untrusted_source or "none"),
         ("--oracle-file", target.oracle_file),
         ("--oracle-pattern", target.oracle_pattern),
         ("--recipient", target.recipient),

@@ -181,6 +181,44 @@ def test_a_report_has_a_format_and_a_name(good: Path, bad: Path, tmp_path: Path,
     assert piped.stdout == text
 
 
+def test_what_holds_no_record_is_left_out_among_others_and_named(good: Path, tmp_path: Path) -> None:
+    (tmp_path / "killed").mkdir()
+    output = tmp_path / "report.json"
+    report = ["report", "--format", "json", "-o", str(output), str(tmp_path / "killed")]
+    ended = proxyspec(*report, str(good))
+    assert ended.returncode == 0, ended.stderr
+    assert f"{tmp_path / 'killed'} holds no run record: left out" in ended.stderr
+    assert json.loads(output.read_text())["kind"] == "conformance"
+    assert proxyspec(*report, str(good), str(tmp_path / "misspelt")).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["run.json", "events.ndjson"])
+def test_a_report_never_takes_the_place_of_its_runs_record(good: Path, name: str) -> None:
+    before = (good / name).read_bytes()
+    ended = proxyspec("report", str(good), "-o", str(good / name))
+    assert ended.returncode == 2
+    assert f"-o {good / name} is a run's own file" in ended.stderr
+    assert (good / name).read_bytes() == before
+
+
+def test_replay_on_a_target_of_the_other_family_leaves_the_old_addresses(good: Path, tmp_path: Path) -> None:
+    ended = proxyspec("replay", str(good), "smtp://[::1]:1", "--out", str(tmp_path / "run"))
+    assert ended.returncode == 3, ended.stdout + ended.stderr
+    assert "cannot be reached" in ended.stdout
+    assert "family" not in ended.stdout
+
+
+def test_replay_of_a_case_file_names_the_way_to_send_it_again(good: Path, tmp_path: Path) -> None:
+    record = json.loads((good / "run.json").read_text())
+    for case in record["cases"]:
+        case["id"] = f"mine/{case['id']}"
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    ended = proxyspec("replay", str(tmp_path))
+    assert ended.returncode == 2
+    assert "`run --case-file`" in ended.stderr
+    assert "--haproxy" not in ended.stderr
+
+
 def test_several_runs_make_a_json_array(good: Path, bad: Path) -> None:
     runs = json.loads(proxyspec("report", str(good), str(bad), "--format", "json", "-o", "-").stdout)
     assert [run["kind"] for run in runs] == ["conformance", "conformance"]
@@ -199,6 +237,8 @@ def test_a_run_is_judged_again_without_its_server(good: Path, tmp_path: Path) ->
     assert "1 changed: 0 worse, 1 better" in ended.stdout
     assert verdicts(tmp_path / "again") == verdicts(good)
     assert verdicts(altered)["v1/port/65536"] == "FAIL"
+    refused = proxyspec("judge", str(altered), "--out", str(tmp_path / "again"))
+    assert (refused.returncode, refused.stdout) == (2, ""), "it is refused before anything is shown"
 
 
 def test_a_failed_run_stays_failed_unless_a_baseline_excuses_it(bad: Path, tmp_path: Path) -> None:
@@ -271,14 +311,14 @@ def test_send_to_nobody_exits_with_3() -> None:
     (port,) = free_ports(1)
     ended = proxyspec("send", f"127.0.0.1:{port}", "v1/tcp4/ok")
     assert ended.returncode == 3
-    assert "connect-failed" in ended.stdout
+    assert "connect-failed  Connection refused\n" in ended.stdout
 
 
-@pytest.mark.parametrize("how", ["argument", "hex file", "raw file", "standard input"])
+@pytest.mark.parametrize("how", ["argument", "hex file", "raw file", "standard input", "pipe"])
 def test_decode_reads_bytes_from_anywhere(tmp_path: Path, how: str) -> None:
     path = tmp_path / "header"
     path.write_bytes(v1() if how != "hex file" else v1().hex(" ").encode())
-    source = {"argument": v1().hex(), "standard input": "-"}.get(how, str(path))
+    source = {"argument": v1().hex(), "standard input": "-", "pipe": "/dev/stdin"}.get(how, str(path))
     command = [sys.executable, "-m", "proxyspec", "decode", source]
     ended = subprocess.run(command, input=v1(), capture_output=True, check=True)
     lines = ended.stdout.decode().splitlines()
@@ -309,6 +349,10 @@ def test_vectors_are_exported_to_a_file_or_standard_output(tmp_path: Path) -> No
         (["send", "127.0.0.1:1", "0d0"], ["3 hexadecimal digits"]),
         (["send", "192.0.2.1:25", "0d0a"], ["--allow-target 192.0.2.1"]),
         (["send", "127.0.0.1:1", "haproxy/relay/v1"], ["goes through HAProxy", "--haproxy"]),
+        (["send", "127.0.0.1:1", "tcp/whole/v1"], ["segment by segment", "`proxyspec tcp --case tcp/whole/v1`"]),
+        (["send", "127.0.0.1:1", "nonsense"], ["'nonsense' is no case and no hexadecimal digits; `proxyspec list`"]),
+        (["run", "127.0.0.1:1", "--junit", "x", "--tap", "./x"], ["--junit x and --tap ./x are one file"]),
+        (["run", "127.0.0.1:1", "--out", "o", "--html", "o/run.json"], ["--html o/run.json is the run's own file"]),
         (["decode", "PROXY TCP4"], ["'PROXY TCP4' is no file and no hexadecimal digits"]),
         (["decode", "x" * 5000], ["is no file and no hexadecimal digits"]),
         (["export", "vectors", "-o", "/proc/none/v.json"], ["-o /proc/none/v.json cannot be written"]),
@@ -322,10 +366,13 @@ def test_bad_input_is_named_with_its_remedy(arguments: list[str], words: list[st
     assert "Traceback" not in ended.stderr
 
 
-def test_a_load_run_has_no_cases_to_compare(good: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["load", "mutants"])
+def test_a_run_of_another_kind_has_no_cases_to_compare(kind: str, good: Path, tmp_path: Path) -> None:
     from tests.reports.samples import load_run
+    from tests.reports.test_mutants import sample
 
-    (tmp_path / "run.json").write_text(load_run().model_dump_json())
+    run = load_run() if kind == "load" else sample()
+    (tmp_path / "run.json").write_text(run.model_dump_json())
     ended = proxyspec("diff", str(good), str(tmp_path))
     assert ended.returncode == 2
-    assert "is a load run" in ended.stderr
+    assert f"is a {kind} run" in ended.stderr

@@ -125,13 +125,23 @@ def test_a_target_that_cannot_be_judged_fails_every_case_with_the_reason(project
     assert "UNTESTABLE: 127.0.0.1:1 cannot be reached" in ended.stdout
 
 
+def test_options_count_more_than_the_profile_and_reproduce_what_failed(project: Path, target: str) -> None:
+    profile = project / "mx.toml"
+    profile.write_text(f'[target]\nurl = "{target}"\nheader_timeout = 9\n')
+    said = ["--proxyspec-header-timeout", "7", "--proxyspec-trusted", "127.0.0.5", "--proxyspec-untrusted", "none"]
+    ended, tests = pytest_in(project, "--proxyspec-target", str(profile), *said, "--proxyspec-case", "v1/tcp4/ok")
+    assert state(tests["v1/tcp4/ok"]) == "failure", "it trusts another"
+    again = f"proxyspec run {target} --header-timeout 7 --trusted 127.0.0.5 --untrusted none --case v1/tcp4/ok"
+    assert again in ended.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--proxyspec-target", "nonsense"], "no target"),
         (["--proxyspec-target", "192.0.2.1:25"], "--proxyspec-allow-target 192.0.2.1"),
         (["--proxyspec-target", "127.0.0.1:1", "--proxyspec-case", "v9"], "--proxyspec-case 'v9' names no case"),
-        (["--proxyspec-target", "127.0.0.1:1", "--proxyspec-oracle", "delphi"], "--proxyspec-oracle 'delphi'"),
+        (["--proxyspec-target", "127.0.0.1:1", "--proxyspec-oracle", "delphi"], "the oracle 'delphi' is unknown"),
         (["--proxyspec-target", "127.0.0.1:1", "--proxyspec-case", "haproxy/relay"], "--haproxy"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from proxyspec.errors import HarnessError, UsageError
 from proxyspec.records import ConformanceRun, InvalidRun, load_run, run_schema
-from proxyspec.rundir import RunDirectory
+from proxyspec.rundir import RunDirectory, is_own_file
 
 
 def test_events_are_on_disk_at_once(tmp_path: Path) -> None:
@@ -46,6 +46,38 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="taken"):
         out.write("taken", "text")
     assert [path.name for path in out.path.iterdir()] == ["taken"]
+
+
+def test_what_ends_before_it_begins_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for name in ("made", "mine"):
+        with pytest.raises(UsageError, match="no engine"), RunDirectory.create("conformance", tmp_path / name):
+            raise UsageError("no engine")
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+
+
+def test_what_ends_later_leaves_all_it_has(tmp_path: Path) -> None:
+    def died(out: RunDirectory) -> None:
+        if out.path.name == "logged":
+            (out.path / "server.log").write_text("why")
+        else:
+            out.event("one", {})
+        raise HarnessError("it died")
+
+    for name in ("begun", "logged"):
+        with pytest.raises(HarnessError, match="died"), RunDirectory.create("conformance", tmp_path / name) as out:
+            died(out)
+    assert (tmp_path / "begun" / "events.ndjson").stat().st_size
+    assert [path.name for path in (tmp_path / "logged").iterdir()] == ["server.log"]
+
+
+@pytest.mark.parametrize("name", ["run.json", "events.ndjson"])
+def test_a_runs_own_files_are_known_by_any_path(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    assert is_own_file(tmp_path / "run" / "3.2" / name, tmp_path / "run")
+    assert is_own_file(tmp_path / "link" / ".." / "run" / name, tmp_path / "run")
+    assert not is_own_file(tmp_path / name, tmp_path / "run")
+    assert not is_own_file(tmp_path / "run" / "report.html", tmp_path / "run")
 
 
 @pytest.fixture

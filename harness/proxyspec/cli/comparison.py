@@ -25,7 +25,7 @@ def conformance_run(path: Path) -> ConformanceRun:
     """Read the record of a conformance run.
 
     Raises:
-        UsageError: there is none, or it is of a load run.
+        UsageError: there is none, or it is of another kind.
     """
     from proxyspec.records import ConformanceRun, InvalidRun, load_run
 
@@ -34,7 +34,8 @@ def conformance_run(path: Path) -> ConformanceRun:
     except InvalidRun as error:
         raise UsageError(str(error)) from error
     if not isinstance(run, ConformanceRun):
-        raise UsageError(f"{path} is a load run, which has no cases: name what `proxyspec run` wrote")
+        kind = run.model_dump(include={"kind"})["kind"]
+        raise UsageError(f"{path} is a {kind} run, which has no cases: name what `proxyspec run` wrote")
     return run
 
 

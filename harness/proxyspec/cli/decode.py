@@ -54,8 +54,8 @@ def decode(
     from proxyspec.captures import is_capture
 
     if is_capture(data):
-        if source == "-":
-            raise UsageError("a capture has to be a file: name it instead of -")
+        if source == "-" or not path.is_file():
+            raise UsageError(f"a capture has to be a file, and {name} is none: name the file itself")
         _print_capture(path)
         return ExitCode.OK
     if len(data) > MOST_BYTES:
@@ -66,8 +66,9 @@ def decode(
 
 
 def _is_file(path: Path) -> bool:
+    """Tell whether there are bytes behind this name: a file's, a pipe's or a device's."""
     try:
-        return path.is_file()
+        return path.exists() and not path.is_dir()
     except OSError:  # a name longer than any file's
         return False
 

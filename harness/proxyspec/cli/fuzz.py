@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import sys
 import time as clock
 from datetime import UTC, datetime
@@ -33,13 +34,9 @@ def _search(
     target: Target, out_dir: Path | None, seed: str, seconds: float, frames: int | None, parallel: int
 ) -> ExitCode:
 
-    from proxyspec.conformance import direct_roads
     from proxyspec.fuzz.console import FuzzConsole, print_fuzz
     from proxyspec.fuzz.record import fuzz_run, write_suspects
     from proxyspec.fuzz.search import Search, search
-    from proxyspec.fuzz.trials import Prober
-    from proxyspec.model import Source
-    from proxyspec.oracle import ORACLES
     from proxyspec.rundir import RunDirectory
     from proxyspec.targets import flags_of
 
@@ -51,8 +48,7 @@ def _search(
         with FuzzConsole(console, plan, out) as listener:
             results = search(plan, listener)
         if results.suspects:
-            prober = Prober(target, direct_roads(target)[Source.TRUSTED], ORACLES[results.oracle])
-            name = write_suspects(out, plan, prober, results.suspects)
+            name = write_suspects(out, plan, results.suspects)
             console.print(f"the last {len(results.suspects)} frames are in {out.path / name}", soft_wrap=True)
         duration = clock.monotonic() - began
         run = fuzz_run(out, plan, results, started=started, duration=duration, command=sys.argv[1:])
@@ -63,7 +59,7 @@ def _search(
             print("proxyspec: interrupted; what was found so far is kept", file=sys.stderr)
         console.print(f"{duration:.1f} s, record: {path}", highlight=False, markup=False, soft_wrap=True)
         for found in run.findings[:5]:
-            again = f"proxyspec fuzz {flags_of(target)} --replay {out.path / found.file}"
+            again = f"proxyspec fuzz {flags_of(target)} --replay {shlex.quote(str(out.path / found.file))}"
             console.print(f"again: {again}", highlight=False, markup=False, soft_wrap=True)
     return ExitCode(run.exit_code)
 
@@ -81,7 +77,7 @@ def _replay(target: Target, out_dir: Path | None, files: list[Path]) -> ExitCode
     console = terminal.console()
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(RunDirectory.create("replay", out_dir))
-        shown = [str(path) for path in files]
+        replayed = " ".join(f"--replay {shlex.quote(str(path))}" for path in files)
         with RunConsole(console, len(catalogue), target.header_timeout) as listener:
             run = conformance(
                 catalogue,
@@ -90,7 +86,7 @@ def _replay(target: Target, out_dir: Path | None, files: list[Path]) -> ExitCode
                 Roads(direct_roads(target), {}),
                 out,
                 listener,
-                reproduce=lambda case: f"proxyspec fuzz {flags_of(target)} --replay {' --replay '.join(shown)}",
+                reproduce=lambda case: f"proxyspec fuzz {flags_of(target)} {replayed}",
             )
         print_run(console, run)
         where = out.path / "run.json"
@@ -142,6 +138,8 @@ def fuzz(
 
     if not 1 <= parallel <= MOST_PARALLEL:
         raise UsageError(f"--parallel {parallel} is out of range: 1 to {MOST_PARALLEL} connections at once")
+    if seed == "":
+        raise UsageError("--seed is empty: name a series, or leave it out for a new one")
     seconds = parse_duration(time)
     if not 0 < seconds <= LONGEST:
         raise UsageError(f"--time {time!r} is out of range: more than 0 and at most {LONGEST:g} seconds")

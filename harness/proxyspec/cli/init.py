@@ -13,6 +13,8 @@ import typer
 
 from proxyspec.cli.options import AllowOption
 from proxyspec.errors import ExitCode, UsageError
+from proxyspec.interruption import until_interrupted
+from proxyspec.model import Capability
 
 if TYPE_CHECKING:
     from proxyspec.servers.acquaintance import Acquaintance
@@ -47,13 +49,17 @@ def _words(found: Acquaintance) -> str:
     versions = " and ".join(str(version) for version in found.versions)
     said = [f"it takes headers of version {versions}"]
     said.append("its EHLO reply shows the address" if found.oracle == "ehlo" else "no reply shows the address")
+    if Capability.CRC32C in found.capabilities:
+        said.append("it checks the CRC32C")
+    if found.takes_wrong_crc32c:
+        said.append("it takes a header with a wrong CRC32C")
     if found.deadline is not None:
         said.append(f"it waits {found.deadline:.1f} s for a header")
     return "; ".join(said)
 
 
 def init(
-    url: Annotated[str | None, typer.Argument(metavar="[TARGET]", help="smtp://HOST:PORT", show_default=False)] = None,
+    url: Annotated[str | None, typer.Argument(metavar="TARGET", help="smtp://HOST:PORT", show_default=False)] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The profile; - is standard output.")
     ] = Path("target.toml"),
@@ -82,7 +88,7 @@ def init(
     """Write a target profile for any server that is running, or that a command starts.
 
     What is not said is asked on a terminal. The server is looked at first: which header versions it takes, whether its
-    EHLO reply shows the address, how long it waits for a header.
+    EHLO reply shows the address, whether it checks the CRC32C, how long it waits for a header.
 
     Exit codes: 0 written, 2 usage, 3 written, but the server cannot be judged so far.
 
@@ -96,8 +102,6 @@ def init(
 
       proxyspec init smtp://192.0.2.7:25 --allow-target 192.0.2.7 --trusted 192.0.2.1 --untrusted none
     """
-    import asyncio
-
     from proxyspec.cli.outputs import STDOUT, write_text
     from proxyspec.oracle import ORACLES
     from proxyspec.oracles import REGISTRY
@@ -117,6 +121,8 @@ def init(
         raise UsageError(f"the oracle {oracle!r} is unknown: one of auto, {', '.join(ORACLES)}")
     if str(output) != STDOUT and output.exists():
         raise UsageError(f"{output} exists: name another file with -o")
+    if str(output) != STDOUT and output.suffix != ".toml":
+        raise UsageError(f"-o {output}: the name of a target profile ends in .toml")
     declared = [word for word in capabilities.split(",") if word]
     target = make_target(
         url,
@@ -145,7 +151,7 @@ def init(
                     commands["start"], target.host, target.port, log, stop=commands["stop"], folder=folder
                 )
                 stack.enter_context(running)
-            found = asyncio.run(get_acquainted(target, deadline=header_timeout is None))
+            found = until_interrupted(get_acquainted(target, deadline=header_timeout is None))
         print(f"proxyspec: {_words(found)}", file=sys.stderr)
         if found.unjudgeable is not None:
             code = ExitCode.UNJUDGEABLE
@@ -153,6 +159,8 @@ def init(
             keys["versions"] = list(found.versions)
             if oracle is None and found.oracle == "ehlo":
                 keys["oracle"] = "ehlo"
+            if Capability.CRC32C in found.capabilities:
+                keys["capabilities"] = [*declared, Capability.CRC32C.value]
         if header_timeout is None and found.deadline is not None:
             keys["header_timeout"] = round(found.deadline, 1)
     if asking and keys["oracle"] is None and not oracle_file:

@@ -10,7 +10,7 @@ import typer
 
 from proxyspec.cli import terminal
 from proxyspec.cli.comparison import conformance_run, print_comparison
-from proxyspec.cli.options import BaselineOption, OutOption, StrictOption
+from proxyspec.cli.options import BaselineOption, StrictOption
 from proxyspec.errors import ExitCode, UsageError
 
 __all__ = ["judge"]
@@ -20,7 +20,10 @@ def judge(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.", show_default=False)],
     baseline: BaselineOption = None,
     strict: StrictOption = False,
-    out: OutOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write the new record here, a new or empty directory."),
+    ] = None,
 ) -> int:
     """Judge an old run again from its transcripts, by today's catalogue, and show the verdicts that changed.
 
@@ -47,6 +50,7 @@ def judge(
         again = rejudge(old, catalogue, expectations_of(catalogue, baseline, strict=strict))
     except InvalidRun as error:
         raise UsageError(f"{run}: {error}") from error
+    directory = None if out is None else RunDirectory.create("conformance", out)
     console = terminal.console()
     for reason, count in Counter(reason for _, reason in again.kept).most_common():
         names = [case_id for case_id, why in again.kept if why == reason]
@@ -56,8 +60,7 @@ def judge(
         )
     print_comparison(console, compare(old.cases, again.run.cases), "the old record", "the new one")
     print_run(console, again.run)
-    if out is not None:
-        directory = RunDirectory.create("conformance", out)
+    if directory is not None:
         where = directory.record(again.run.model_copy(update={"id": directory.id}))
         console.print(f"run record: {where}", highlight=False, markup=False, soft_wrap=True)
     return ExitCode(again.run.exit_code)

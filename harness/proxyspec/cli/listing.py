@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,10 +13,7 @@ from proxyspec.cli import terminal
 from proxyspec.cli.options import LevelOption, NotOption, SectionOption, TagOption, selection_of
 from proxyspec.errors import UsageError
 from proxyspec.model import Await, Case, HalfClose, Neighbour, Pause, Reset, Send, StartTls, WatchCheck
-from proxyspec.selection import tags_of
-
-if TYPE_CHECKING:
-    pass
+from proxyspec.selection import hint, tags_of
 
 __all__ = ["explain", "list_cases", "schema"]
 
@@ -50,7 +47,13 @@ def _as_json(case: Case) -> dict[str, Any]:
 
 
 def list_cases(
-    pattern: Annotated[list[str] | None, typer.Argument(metavar="[ID|PREFIX|GLOB]...", show_default=False)] = None,
+    pattern: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID|PREFIX|GLOB", help="Only these cases; left out: all.", show_default=False),
+    ] = None,
+    named: Annotated[
+        list[str] | None, typer.Option("--case", metavar="ID|PREFIX|GLOB", help="The same, as other commands take it.")
+    ] = None,
     section: SectionOption = None,
     level: LevelOption = None,
     tag: TagOption = None,
@@ -79,28 +82,32 @@ def list_cases(
     from proxyspec.selection import select
     from proxyspec_scenarios import catalogue
 
-    cases = select(catalogue().cases, selection_of(pattern, section, level, tag, without))
+    cases = select(catalogue().cases, selection_of([*(pattern or ()), *(named or ())], section, level, tag, without))
     if requirements:
         _list_requirements(cases, output)
         return
     if output is Format.JSON:
         print(json.dumps([_as_json(case) for case in cases], indent=1))
         return
-    from proxyspec.display import plain_table
+    from rich.markup import escape
+
+    from proxyspec.display import plain_table, print_table
 
     table = plain_table()
     for column in ("case", "level", "section"):
         table.add_column(column, no_wrap=True)
     table.add_column("what a conformant receiver does", overflow="fold")
     for case in cases:
-        table.add_row(case.id, case.level, case.section, case.title)
+        table.add_row(case.id, case.level, case.section, escape(case.title))
     console = terminal.console()
-    console.print(table, markup=False, highlight=False)
+    print_table(console, table)
     console.print(f"{len(cases)} cases", highlight=False)
 
 
 def _list_oracles(output: Format) -> None:
-    from proxyspec.display import plain_table
+    from rich.markup import escape
+
+    from proxyspec.display import plain_table, print_table
     from proxyspec.oracles import REGISTRY
 
     if output is Format.JSON:
@@ -111,12 +118,14 @@ def _list_oracles(output: Format) -> None:
         table.add_column(column, no_wrap=True)
     table.add_column("reads", overflow="fold")
     for name, kind in REGISTRY.items():
-        table.add_row(name, ", ".join(kind.needs) or "·", kind.reads)
-    terminal.console().print(table, markup=False, highlight=False)
+        table.add_row(name, ", ".join(kind.needs) or "·", escape(kind.reads))
+    print_table(terminal.console(), table)
 
 
 def _list_requirements(cases: tuple[Case, ...], output: Format) -> None:
-    from proxyspec.display import plain_table
+    from rich.markup import escape
+
+    from proxyspec.display import plain_table, print_table
     from proxyspec_scenarios.requirements import REQUIREMENTS, coverage
 
     covered = coverage(cases)
@@ -133,9 +142,9 @@ def _list_requirements(cases: tuple[Case, ...], output: Format) -> None:
         said = requirement.sentence
         if requirement.untested is not None:
             said += f" (no case: {requirement.untested})"
-        table.add_row(requirement.id, requirement.level, requirement.section, str(count or "·"), said)
+        table.add_row(requirement.id, requirement.level, requirement.section, str(count or "·"), escape(said))
     console = terminal.console()
-    console.print(table, markup=False, highlight=False)
+    print_table(console, table)
     tested = sum(bool(covered[requirement.id]) for requirement in REQUIREMENTS)
     reasons = sum(requirement.untested is not None for requirement in REQUIREMENTS)
     said = f"{len(REQUIREMENTS)} requirements: {tested} tested by {len(cases)} cases, {reasons} with a reason why not"
@@ -190,16 +199,12 @@ def explain(case_id: Annotated[str, typer.Argument(metavar="CASE", help="A case'
 
       proxyspec explain v1/port/leading-zero
     """
-    import difflib
-
     from proxyspec.layers.decode import describe
     from proxyspec_scenarios import catalogue
 
     book = catalogue()
     if case_id not in book:
-        close = difflib.get_close_matches(case_id, [case.id for case in book.cases], 3)
-        hint = f"; did you mean {', '.join(close)}?" if close else ""
-        raise UsageError(f"{case_id!r} is no case{hint} `proxyspec list` shows them all")
+        raise UsageError(f"{case_id[:80]!r} is no case{hint(case_id, (case.id for case in book.cases))}")
     case = book[case_id]
     print(f"{case.id}: {case.title}.")
     print(f"  rule      section {case.section}, {case.level}")

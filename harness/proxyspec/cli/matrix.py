@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.servers import CacheOption
 from proxyspec.errors import ExitCode, UsageError
+from proxyspec.interruption import until_interrupted
 from proxyspec.printable import printable
 
 if TYPE_CHECKING:
@@ -69,9 +71,9 @@ def _haproxies(specs: Sequence[str], console: Console) -> list[str]:
 
 
 def _table(console: Console, records: Sequence[CellRecord]) -> None:
-    from rich.console import Console
+    from rich.markup import escape
 
-    from proxyspec.display import plain_table
+    from proxyspec.display import plain_table, print_table
     from proxyspec.model import Verdict
 
     seen = [verdict for verdict in Verdict if any(record.counts.get(verdict) for record in records)]
@@ -83,10 +85,10 @@ def _table(console: Console, records: Sequence[CellRecord]) -> None:
     table.add_column("s", justify="right")
     for record in records:
         numbers = [str(record.counts.get(verdict) or "·") if record.runs else "–" for verdict in seen]
-        version, front = record.version or "", record.haproxy or "none"
-        table.add_row(record.server, version, front, *numbers, f"{record.seconds:.0f}")
+        words = (record.server, record.version or "", record.haproxy or "none")
+        table.add_row(*(escape(word) for word in words), *numbers, f"{record.seconds:.0f}")
     console.print()
-    (console if console.is_terminal else Console(width=200)).print(table, markup=False)
+    print_table(console, table)
     for record in records:
         if not record.runs:
             _say(console, f"{record.id} is empty: {record.reason}")
@@ -158,10 +160,6 @@ def matrix(
 
       proxyspec report matrix/*/run-1 -o report.html      (again, in another form)
     """
-    import asyncio
-
-    from rich.console import Console
-
     from proxyspec.cli.report import write_report
     from proxyspec.records.matrix import MatrixRun
     from proxyspec.rundir import RunDirectory
@@ -172,7 +170,7 @@ def matrix(
     wanted = load_matrix(file)
     if repeat is not None:
         wanted = wanted.model_copy(update={"repeat": repeat})
-    console = Console()
+    console = terminal.console()
     cells = cells_of(wanted, _haproxies(wanted.haproxy, console))
     folder = _folder(out)
     run_id = f"matrix-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -183,7 +181,9 @@ def matrix(
     at_once = parallel or wanted.parallel or os.cpu_count() or 1
     interrupted = False
     try:
-        asyncio.run(run_matrix(cells, folder, _Told(console, len(cells)), outcomes, cache=cache, parallel=at_once))
+        until_interrupted(
+            run_matrix(cells, folder, _Told(console, len(cells)), outcomes, cache=cache, parallel=at_once)
+        )
     except KeyboardInterrupt:
         interrupted = True
     found = ordered(cells, outcomes)

@@ -29,7 +29,7 @@ def _target(old: TargetRecord, named: str | None, allowed: Sequence[str]) -> Tar
     Raises:
         UsageError: as `make_target`; or the old oracle needs more than the record tells.
     """
-    from proxyspec.targets import load_target, make_target
+    from proxyspec.targets import load_target, make_target, parse_url, resolve
 
     if named is not None and named.endswith(".toml"):
         return load_target(named)
@@ -37,12 +37,15 @@ def _target(old: TargetRecord, named: str | None, allowed: Sequence[str]) -> Tar
         raise UsageError(
             f"the run's oracle {old.oracle!r} needs what no record holds: name the target's profile, a .toml file"
         )
+    url = named if named is not None else old.url
+    # Addresses of the other family reach no target of this one.
+    reached = (":" in resolve(*parse_url(url), allowed)) == (":" in parse_url(old.url)[0])
     return make_target(
-        named if named is not None else old.url,
+        url,
         allowed=allowed,
         header_timeout=old.header_timeout,
-        trusted_source=old.trusted_source,
-        untrusted_source=old.untrusted_source or "none",
+        trusted_source=old.trusted_source if reached else None,
+        untrusted_source=(old.untrusted_source or "none") if reached else None,
         versions=frozenset(old.versions),
         # What showed nothing then may show something now, or on another target.
         oracle=old.oracle if old.oracle != "none" else "auto",
@@ -57,7 +60,7 @@ def replay(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TARGET]", help="Another server, or its profile; by default the run's own.", show_default=False
+            metavar="TARGET", help="Another server, or its profile; by default the run's own.", show_default=False
         ),
     ] = None,
     case: CaseOption = None,
@@ -67,8 +70,8 @@ def replay(
 ) -> int:
     """Send the cases of an old run again, to its target or another, and compare.
 
-    Deadline, source addresses, versions and oracle are the old run's, unless TARGET is a profile (a .toml file). Cases
-    through HAProxy need --haproxy, else they are left out.
+    Deadline, source addresses (of one family with TARGET), versions and oracle are the old run's, unless TARGET is a
+    profile (a .toml file). Cases through HAProxy need --haproxy, else they are left out.
 
     Exit codes: 0 no verdict got worse, whatever it is, 1 one did; 2, 3, 4, 5 and 130 as those of `proxyspec run`.
 
@@ -88,6 +91,8 @@ def replay(
     if not chosen:
         raise UsageError(f"{run} has no case named {', '.join(case or ['at all'])}")
     gone = [record.id for record in chosen if record.id not in catalogue]
+    if len(gone) == len(chosen):
+        raise UsageError(f"{run} has no case of the catalogue: those of a file are sent by `run --case-file`")
     if gone:
         print(f"proxyspec: the catalogue no longer has {', '.join(gone[:5])}: left out", file=sys.stderr)
     fronted = haproxy is not None

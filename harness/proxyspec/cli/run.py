@@ -135,7 +135,7 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
 
     catalogue = _catalogue(options.case_files)
     expectations = expectations_of(catalogue, options.baseline, strict=options.strict)
-    options.outputs.check()
+    options.outputs.check(out_dir)
     chosen, haproxy = selected_cases(options), options.haproxy
     if haproxy is None and not (options.selection.patterns or options.selection.tags):
         chosen = tuple(case for case in chosen if case.via is Via.DIRECT)
@@ -195,7 +195,7 @@ def _reproduce(case: Case, target: Target, options: RunOptions) -> str:
     for path in options.case_files:
         words += ["--case-file", shlex.quote(str(path))]
     if case.via is not Via.DIRECT and options.haproxy is not None:
-        words += ["--haproxy", options.haproxy]
+        words += ["--haproxy", shlex.quote(options.haproxy)]
     return " ".join(words)
 
 

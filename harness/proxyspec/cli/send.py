@@ -11,8 +11,10 @@ from proxyspec.cli.fields import field_lines
 from proxyspec.cli.options import AllowOption, TargetArgument, TimeoutOption, TrustedOption
 from proxyspec.cli.target import declared_target
 from proxyspec.errors import ExitCode, UsageError
+from proxyspec.interruption import until_interrupted
 from proxyspec.model import Case, Catalogue, EventKind, Level, Send, Source, Target, Transcript, Via
 from proxyspec.printable import printable
+from proxyspec.selection import hint
 
 __all__ = ["send"]
 
@@ -21,8 +23,6 @@ SHOWN = 2048
 
 
 def _case(text: str, catalogue: Catalogue) -> Case:
-    import difflib
-
     from proxyspec.hexinput import looks_like_hex, parse_hex
 
     if text in catalogue:
@@ -30,19 +30,18 @@ def _case(text: str, catalogue: Catalogue) -> Case:
     if looks_like_hex(text):
         data = parse_hex(text)
         return Case(id="hex", title="Bytes of your own", section="", level=Level.EITHER, steps=(Send(data),), accept=())
-    close = difflib.get_close_matches(text, [case.id for case in catalogue.cases], 3)
-    hint = f"; did you mean {', '.join(close)}?" if close else ""
-    raise UsageError(f"{text[:80]!r} is no case and no hexadecimal digits{hint} (`proxyspec list` shows all cases)")
+    close = hint(text, (case.id for case in catalogue.cases))
+    raise UsageError(f"{text[:80]!r} is no case and no hexadecimal digits{close}")
 
 
 def _connect(case: Case, target: Target) -> Transcript:
-    import asyncio
-
     from proxyspec.conformance import direct_roads, tls_road
     from proxyspec.driver import drive
     from proxyspec.scheduler import Roads
     from proxyspec.wire import TcpWire
 
+    if case.via is Via.PACKETS:
+        raise UsageError(f"{case.id} is sent segment by segment: use `proxyspec tcp --case {case.id}`")
     if case.via is not Via.DIRECT:
         raise UsageError(
             f"{case.id} goes through HAProxy: use proxyspec run {target.url} --case {case.id} --haproxy auto"
@@ -55,7 +54,7 @@ def _connect(case: Case, target: Target) -> Transcript:
             else f"{case.id} is played by a peer the target does not trust, and no such address is declared: add "
             "--untrusted"
         )
-    return asyncio.run(drive(case, target, road, TcpWire(road)))
+    return until_interrupted(drive(case, target, road, TcpWire(road)))
 
 
 def _shown(data: bytes) -> str:

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from proxyspec.cli import terminal
 from proxyspec.cli.options import HAProxiesOption, OutOption
 from proxyspec.cli.servers_load import load
 from proxyspec.errors import ExitCode, UsageError
+from proxyspec.interruption import until_interrupted
 
 __all__ = ["CacheOption", "app"]
 
@@ -29,24 +31,21 @@ _Server = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", show_default=F
 @app.command("list")
 def list_servers(cache: CacheOption = None) -> None:
     """List the servers there are adapters for, and which of them are installed."""
-    import asyncio
+    from rich.markup import escape
 
-    from rich.console import Console
-    from rich.table import Table
-
+    from proxyspec.display import plain_table, print_table
     from proxyspec.servers.installed import offers
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for column in ("server", "installed", "version"):
         table.add_column(column, no_wrap=True)
     table.add_column("what it is", overflow="fold")
     table.add_column("where it comes from", overflow="fold")
-    for offer in asyncio.run(offers(cache)):
-        table.add_row(
-            offer.name, offer.installed or "·", offer.version or "the distribution's", offer.summary, offer.origin
-        )
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table, markup=False, highlight=False)
+    for offer in until_interrupted(offers(cache)):
+        version = offer.version or "the distribution's"
+        words = (offer.name, offer.installed or "·", version, offer.summary, offer.origin)
+        table.add_row(*(escape(word) for word in words))
+    print_table(terminal.console(), table)
 
 
 @app.command()
@@ -55,12 +54,10 @@ def doctor(cache: CacheOption = None) -> int:
 
     Exit codes: 0 all can, 1 some cannot.
     """
-    import asyncio
-
     from proxyspec.servers.installed import offers
 
     able = True
-    for offer in asyncio.run(offers(cache)):
+    for offer in until_interrupted(offers(cache)):
         if offer.obstacle is not None:
             able = False
             said = f"cannot run here: {offer.obstacle}"
@@ -74,7 +71,7 @@ def doctor(cache: CacheOption = None) -> int:
 
 @app.command()
 def install(
-    server: Annotated[list[str], typer.Argument(metavar="NAME[@VERSION]...", show_default=False)],
+    server: Annotated[list[str], typer.Argument(metavar="NAME[@VERSION]", show_default=False)],
     cache: CacheOption = None,
 ) -> int:
     """Install servers into a private folder; the system stays as it is.
@@ -87,17 +84,17 @@ def install(
 
       proxyspec servers install all
     """
-    import asyncio
-
     from proxyspec.servers.installed import ServerFailed, offers
     from proxyspec.servers.installed import install as install_one
 
-    names = [offer.name for offer in asyncio.run(offers(cache))] if server == ["all"] else list(dict.fromkeys(server))
+    names = (
+        [offer.name for offer in until_interrupted(offers(cache))] if server == ["all"] else list(dict.fromkeys(server))
+    )
     failed = 0
     for name in names:
         print(f"{name} …", flush=True)
         try:
-            print(f"{name} {asyncio.run(install_one(name, cache))}", flush=True)
+            print(f"{name} {until_interrupted(install_one(name, cache))}", flush=True)
         except ServerFailed as error:
             failed += 1
             print(f"proxyspec: {error}", file=sys.stderr)
@@ -106,7 +103,7 @@ def install(
 
 @app.command()
 def page(
-    server: Annotated[str, typer.Argument(metavar="[NAME[@VERSION]]")] = "haraka",
+    server: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")] = "haraka",
     haproxy: HAProxiesOption = None,
     out: OutOption = None,
     cache: CacheOption = None,
@@ -125,8 +122,6 @@ def page(
 
       proxyspec servers page haraka@3.0.3 --haproxy docker:2.2 --haproxy docker:3.2
     """
-    import asyncio
-
     from rich.console import Console
 
     from proxyspec.checks.record import exit_code_of
@@ -154,7 +149,7 @@ def page(
         logs = files.path / "evidence"
         logs.mkdir()
         try:
-            label = asyncio.run(check_page(server, choices, records, Told(), cache=cache, logs=logs.absolute()))
+            label = until_interrupted(check_page(server, choices, records, Told(), cache=cache, logs=logs.absolute()))
         except KeyboardInterrupt:
             interrupted = True
         records.sort(key=lambda record: record.haproxy is not None)
@@ -196,8 +191,6 @@ def start(
 
       proxyspec run haraka.toml        (in another terminal; or proxyspec load haraka.toml)
     """
-    import asyncio
-
     from proxyspec.cli.outputs import write_text
     from proxyspec.servers.installed import Wish, profile_text, started
 
@@ -220,7 +213,7 @@ def start(
             await running.ended()
 
     try:
-        asyncio.run(keep())
+        until_interrupted(keep())
     except KeyboardInterrupt:
         print(f"proxyspec: {server} stopped", file=sys.stderr)
     return ExitCode.OK

@@ -52,6 +52,7 @@ def _judge(start: str, port: int, header_timeout: float, patterns: Sequence[str]
         pid = stack.enter_context(started(words_of(start, places), ADDRESS, port, out.path / "server.log"))
         target = Target(host=ADDRESS, port=port, header_timeout=header_timeout, pid=pid)
         link = Link(descriptor)
+        flags = shlex.join(["--start", start, "--port", str(port), "--header-timeout", f"{header_timeout:g}"])
         roads = PacketRoads({}, {}, road=PacketRoad(ADDRESS, port, PEER), deliveries=DELIVERIES)
         with RunConsole(console, len(cases), header_timeout) as listener:
             run = conformance(
@@ -62,7 +63,7 @@ def _judge(start: str, port: int, header_timeout: float, patterns: Sequence[str]
                 out,
                 listener,
                 connect=lambda road: PacketWire(link, road),
-                reproduce=lambda case: f"proxyspec tcp --start {shlex.quote(start)} --case {case.id}",
+                reproduce=lambda case: f"proxyspec tcp {flags} --case {case.id}",
             )
         print_run(console, run)
         if run.status == "interrupted":

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from proxyspec.errors import HarnessError
+from proxyspec.errors import ExitCode, HarnessError
 from proxyspec.printable import printable
 
 __all__ = [
     "Offer",
     "ServerFailed",
     "Started",
+    "UnknownServer",
     "Wish",
     "end_of",
     "in_short",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 _PROGRAM: Final = "proxyspec_server.adapters"
+#: Its exit code where there is no such server.
+_UNKNOWN: Final = 2
 #: Seconds a server may take to listen (its own patience is shorter), an installation, and a server's end.
 STARTING, INSTALLING, ENDING = 240.0, 3600.0, 30.0
 #: Seconds until a server that has died is seen to have.
@@ -45,6 +48,12 @@ _HEAD, _FOOT = 600, 900
 
 class ServerFailed(HarnessError):
     """A server cannot be had, started or kept; its own last words are in the message."""
+
+
+class UnknownServer(ServerFailed):
+    """There is no such server."""
+
+    code = ExitCode.USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +154,12 @@ async def _ask(cache: Path | None, *words: str, patience: float) -> Any:
     finally:
         await _end(process)
     if process.returncode != 0:
-        raise ServerFailed(_words(complaint) or f"{' '.join(words)} failed without a word")
+        raise _failure(process, _words(complaint) or f"{' '.join(words)} failed without a word")
     return json.loads(said)
+
+
+def _failure(process: asyncio.subprocess.Process, words: str) -> ServerFailed:
+    return UnknownServer(words) if process.returncode == _UNKNOWN else ServerFailed(words)
 
 
 def _words(complaint: bytes) -> str:
@@ -180,6 +193,7 @@ async def install(server: str, cache: Path | None = None) -> str:
     """Install NAME or NAME@VERSION unless it is there; return its version.
 
     Raises:
+        UnknownServer: there is none of this name.
         ServerFailed: it cannot be had; the installer's own words are in the message.
     """
     return str((await _ask(cache, "install", server, patience=INSTALLING))["version"])
@@ -196,6 +210,7 @@ async def started(wish: Wish) -> AsyncIterator[Started]:
     """Run a server for the time of the context; it is installed first where it is missing.
 
     Raises:
+        UnknownServer: there is none of this name.
         ServerFailed: it cannot be had, or does not start; its own last words are in the message.
     """
     words = ["start", wish.server]
@@ -223,7 +238,9 @@ async def started(wish: Wish) -> AsyncIterator[Started]:
         except TimeoutError as error:
             raise ServerFailed(f"{wish.server} does not say that it listens, after {STARTING:.0f} s") from error
         if not line:
-            raise ServerFailed(_words(await complaint) or f"{wish.server} ended without a word")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), ENDING)
+            raise _failure(process, _words(await complaint) or f"{wish.server} ended without a word")
         try:
             told = _Told.model_validate_json(line)
         except ValidationError as error:

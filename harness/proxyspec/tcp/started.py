@@ -18,6 +18,6 @@ def words_of(command: str, places: Mapping[str, str]) -> list[str]:
     """
     try:
         return [word.format(**places) for word in shlex.split(command)]
-    except (KeyError, IndexError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         known = ", ".join(f"{{{name}}}" for name in places)
         raise UsageError(f"--start {command!r} cannot be read ({error}); it may hold {known}") from error

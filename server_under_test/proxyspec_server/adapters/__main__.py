@@ -6,7 +6,7 @@
                                                       [--host ADDRESS|CIDR ...] [--no-hosts]
 
 Each prints one line of JSON. `start` does so when the server listens, and ends it when standard input ends or with
-SIGTERM. Exit codes: 0, or 1 with the reason on standard error.
+SIGTERM. Exit codes: 0, or with the reason on standard error 2 where there is no such server, else 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from types import FrameType
 
 from proxyspec_server.adapters.cache import Cache, default_cache
 from proxyspec_server.adapters.contract import HERE, Adapter, Place, free_port
-from proxyspec_server.adapters.errors import AdapterError
+from proxyspec_server.adapters.errors import AdapterError, UnknownServer
 from proxyspec_server.adapters.keeping import PortTaken, kept, wait
 from proxyspec_server.adapters.registry import ADAPTERS, adapter_of
 
@@ -134,7 +134,7 @@ def main() -> int:
             _start(cache, options)
     except AdapterError as error:
         print(f"{options.server if 'server' in options else 'servers'}: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UnknownServer) else 1
     return 0
 
 

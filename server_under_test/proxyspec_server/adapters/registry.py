@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from types import MappingProxyType
 
 from proxyspec_server.adapters.contract import Adapter, named
-from proxyspec_server.adapters.errors import AdapterError
+from proxyspec_server.adapters.errors import UnknownServer
 
 __all__ = ["ADAPTERS", "adapter_of"]
 
@@ -35,12 +35,12 @@ def adapter_of(text: str) -> tuple[Adapter, str]:
     """Return the adapter and the version that NAME or NAME@VERSION asks for.
 
     Raises:
-        AdapterError: there is none of that name, or it comes in one version alone.
+        UnknownServer: there is none of that name, or it comes in one version alone.
     """
     name, version = named(text)
     if name not in ADAPTERS:
-        raise AdapterError(f"there is no server {name!r}; there are {', '.join(ADAPTERS)}")
+        raise UnknownServer(f"there is no server {name!r}; there are {', '.join(ADAPTERS)}")
     adapter = ADAPTERS[name]
     if version and not adapter.version:
-        raise AdapterError(f"{text}: {name} comes {adapter.origin}, which decides on its version: write {name} alone")
+        raise UnknownServer(f"{text}: {name} comes {adapter.origin}, which decides on its version: write {name} alone")
     return adapter, version or adapter.version

@@ -69,6 +69,7 @@ def test_a_server_that_greets_a_fin_is_caught(tmp_path: Path) -> None:
     [
         ("/no/such/server {address}", ExitCode.USAGE, "'/no/such/server' cannot be run"),
         ("server {adress}", ExitCode.USAGE, "{address}, {host}, {port}, {network}"),
+        ("server {address.port}", ExitCode.USAGE, "it may hold {address}"),
         ("server 'unbalanced", ExitCode.USAGE, "cannot be read"),
         (f"{PYTHON} -c 'print(chr(27) + chr(91) + str(7 * 6)); exit(3)'", ExitCode.HARNESS, "ended with 3"),
     ],

@@ -94,6 +94,16 @@ def test_an_empty_list_leaves_haraka_s_proxies_off(tmp_path: Path) -> None:
     assert (place.run / "config/haproxy_hosts").read_text() == ""
 
 
+@pytest.mark.parametrize("hosts", [("127.0.0.9", "127.0.0.4/30"), ()])
+def test_the_list_of_proxies_is_whom_nginx_takes_addresses_from(tmp_path: Path, hosts: tuple[str, ...]) -> None:
+    place = _place(ADAPTERS["nginx"], tmp_path, hosts=hosts)
+
+    ADAPTERS["nginx"].prepare(place)
+
+    config = (place.run / "nginx.conf").read_text()
+    assert tuple(re.findall(r"set_real_ip_from (\S+);", config)) == hosts
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("haraka", ("haraka", "")), ("haraka@3.0.3", ("haraka", "3.0.3")), ("a-b@latest", ("a-b", "latest"))],

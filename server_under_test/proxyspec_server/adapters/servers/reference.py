@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from proxyspec_server.adapters.contract import HERE, HOST, UNLISTED, Adapter, Facts, Launch, Place
-from proxyspec_server.adapters.errors import AdapterError
+from proxyspec_server.adapters.errors import UnknownServer
 
 __all__ = ["Reference"]
 
@@ -28,7 +28,7 @@ class Reference(Adapter):
 
         if version not in PROFILES and version not in DEFECTS:
             known = ", ".join(PROFILES)
-            raise AdapterError(f"no profile or defect is called {version!r}: {known}, or see `serve --list-defects`")
+            raise UnknownServer(f"no profile or defect is called {version!r}: {known}, or see `serve --list-defects`")
         return version
 
     def prepare(self, place: Place) -> Launch:
@@ -48,6 +48,6 @@ class Reference(Adapter):
                 versions=versions,
                 trusted=HERE,
                 untrusted=UNLISTED,
-                capabilities=("no-unknown",) if place.version == "haraka" else (),
+                capabilities=("no-unknown",) if place.version == "haraka" else ("crc32c",),
             ),
         )
