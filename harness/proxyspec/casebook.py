@@ -36,7 +36,9 @@ __all__ = [
     "LEFT",
     "REAL",
     "REFUSED",
+    "REFUSED_IN_WORDS",
     "SOFT_REFUSED",
+    "UNSEEN",
     "Chapter",
     "catalogue_of",
     "dribble",
@@ -48,11 +50,15 @@ __all__ = [
 CONTROL_ADDRESS = "192.0.2.1"
 
 REFUSED = (Accept(OutcomeKind.REJECTED_SILENT), Accept(OutcomeKind.REJECTED_REPLY))
+#: How a client that speaks before the greeting is turned away (RFC 5321, sections 3.1 and 3.8): never without a word.
+REFUSED_IN_WORDS = (Accept(OutcomeKind.REJECTED_REPLY),)
 #: A refusal after which a sending client tries again (RFC 5321, section 4.2.1).
 SOFT_REFUSED = (Accept(OutcomeKind.REJECTED_SILENT), Accept(OutcomeKind.REJECTED_REPLY, code_class=4))
 #: The harness itself resets the connection; what counts is what happens to others.
 LEFT = (Accept(OutcomeKind.LEFT),)
 REAL = (Accept(OutcomeKind.ACCEPTED_REAL, Who.PEER),)
+#: A session whose address no oracle shows: for cases whose subject is not the address, beside the one it must have.
+UNSEEN = (Accept(OutcomeKind.ACCEPTED_UNSEEN),)
 
 
 def proxied(address: str | Who = CONTROL_ADDRESS) -> tuple[Accept, ...]:

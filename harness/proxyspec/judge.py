@@ -8,6 +8,7 @@ from proxyspec.model import (
     ACCEPTED,
     REJECTED,
     Accept,
+    Await,
     Case,
     Ending,
     Event,
@@ -42,6 +43,8 @@ TOLERANCE = 0.05
 COARSE = 1.0
 #: Processes that run for more of the time than this, with nothing to do, spin; those that idle run for a hundredth.
 SPINNING = 0.5
+#: How the lines end with which the probe introduces itself.
+PROBE = b".probe.test\r\n"
 #: Less time than this in which they ran or slept tells nothing, in seconds.
 TOO_SHORT = 0.4
 
@@ -77,6 +80,12 @@ def _last_step(transcript: Transcript) -> float:
         if event.kind in (EventKind.SENT, EventKind.CLIENT_FIN):
             last = event.at
     return last
+
+
+def _told_a_line(transcript: Transcript, moment: float) -> bool:
+    """Tell whether a whole line of version 1 was out at `moment`: what greets then did not speak first."""
+    told = b"".join(e.data for e in transcript.events if e.kind is EventKind.SENT and e.at <= moment)
+    return told.startswith(b"PROXY ") and b"\r\n" in told
 
 
 def _closed_at(transcript: Transcript) -> float | None:
@@ -120,12 +129,15 @@ def outcome_of(case: Case, transcript: Transcript, oracle: Oracle) -> Outcome:
     greeting, session = replies[0], _session(transcript)
     done = transcript.first(EventKind.STEPS_DONE)
     needs_header = case.source is Source.TRUSTED and case.via not in (Via.RELAY_V1, Via.RELAY_V2)
-    if needs_header and (done is None or greeting.at < _last_step(transcript)):
+    early = done is None or greeting.at < _last_step(transcript)
+    if needs_header and early and not _told_a_line(transcript, greeting.at):
         return Outcome(OutcomeKind.SPOKE_FIRST, greeted=True)
     if transcript.first(EventKind.CLIENT_FIN) is not None:
         return Outcome(OutcomeKind.ACCEPTED_UNSEEN)
-    if transcript.first(EventKind.TLS_FAILED) is not None:
-        return Outcome(OutcomeKind.TLS_FAILED, greeted=True)
+    failed = transcript.first(EventKind.TLS_FAILED)
+    if failed is not None:
+        refusal = next((reply for reply in session if not reply.positive and reply.at < failed.at), None)
+        return _refused(transcript, refusal, greeted=True) if refusal else Outcome(OutcomeKind.TLS_FAILED, greeted=True)
     usable = any(reply.code == 250 for reply in session)
     errors = [reply for reply in session if not reply.positive]
     if len(errors) > case.expected_errors and errors[0].code == 421 and not _goes_on(transcript):
@@ -137,8 +149,8 @@ def outcome_of(case: Case, transcript: Transcript, oracle: Oracle) -> Outcome:
         return _refused(transcript, errors[0] if errors else None, greeted=True)
     seen = transcript.first(EventKind.SEEN)
     view = View.of(seen.note) if seen is not None else oracle(session)
-    if view is None and errors and _ended_early(transcript):
-        return _refused(transcript, errors[-1], greeted=True)
+    if view is None and _ended_early(transcript):
+        return _refused(transcript, errors[-1] if errors else None, greeted=True)
     if view is None:
         return Outcome(OutcomeKind.ACCEPTED_UNSEEN)
     if transcript.peer is not None and view.address == transcript.peer.address:
@@ -245,6 +257,14 @@ def spins(note: str) -> bool:
     return of >= TOO_SHORT and used > of * SPINNING
 
 
+def _unanswered(case: Case, transcript: Transcript) -> bool:
+    """Tell whether the probe had to go on without a reply that the case's own steps waited for."""
+    awaited = max((step.replies for step in case.steps if isinstance(step, Await)), default=0)
+    sent = [event for event in transcript.events if event.kind is EventKind.SENT]
+    probe = next((event for event in sent if event.data[:5] == b"EHLO " and event.data.endswith(PROBE)), None)
+    return probe is not None and sum(reply.at <= probe.at for reply in _received(transcript)) < awaited
+
+
 def _judge_session(case: Case, transcript: Transcript) -> str | None:
     """Say which rule of SMTP a session that ran has broken, or None."""
     refused = sum(not reply.positive for reply in _session(transcript))
@@ -290,7 +310,7 @@ def _judge_alone(case: Case, transcript: Transcript, target: Target, oracle: Ora
         return Judgement(Verdict.UNTESTABLE, outcome, f"the target could not be reached: {note}")
     for needle in case.forbid:
         if needle in transcript.received:
-            return Judgement(Verdict.FAIL, outcome, f"the target repeats {needle!r}, which it must not")
+            return Judgement(Verdict.FAIL, outcome, f"the target says {needle!r}, which it must not")
     if not any(_fits(accept, outcome, transcript) for accept in case.accept):
         if outcome.kind is OutcomeKind.ACCEPTED_UNSEEN and any(accept.kind in ACCEPTED for accept in case.accept):
             return Judgement(
@@ -302,6 +322,8 @@ def _judge_alone(case: Case, transcript: Transcript, target: Target, oracle: Ora
         return Judgement(
             _violation(case), outcome, "refused only after a 220 greeting; nothing may be served before that"
         )
+    if _unanswered(case, transcript):
+        return Judgement(_violation(case), outcome, "a command was not answered before more was said")
     if _goes_on(transcript):
         return Judgement(_violation(case), outcome, "the target says 421 and goes on all the same (RFC 5321, 3.8)")
     broken = _judge_session(case, transcript) if outcome.kind in ACCEPTED else None

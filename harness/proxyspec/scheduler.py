@@ -33,9 +33,9 @@ __all__ = ["Judged", "Plan", "Roads", "run_cases", "without"]
 
 #: Connections begun per second: above the rate of a listen queue that is being served, far below a flood.
 START_RATE = 400.0
-#: Seconds that cases may keep the target's processes busy one after another, each for up to a deadline; then it is
-#: mended first. Three at a deadline of 30 s.
-CULPRITS_PATIENCE = 120.0
+#: So many cases are shown to keep the target's processes busy, each for up to a deadline, and more where they take no
+#: longer than this together, in seconds; then it is mended first.
+CULPRITS, CULPRITS_PATIENCE = 3, 60.0
 
 Tasks = Sequence[asyncio.Task[None]]
 
@@ -235,7 +235,7 @@ class _Wave:
         """Run each case alone on an idle target; where that cannot be had, what was seen is nobody's fault."""
         culprits: list[str] = []
         # Counted, not timed: the same ones are told every time.
-        most = max(1, int(CULPRITS_PATIENCE / self._plan.target.give_up))
+        most = max(CULPRITS, int(CULPRITS_PATIENCE / self._plan.target.give_up))
         idle = True
         for case in suspects:
             idle = idle and len(culprits) < most and await self._idles()

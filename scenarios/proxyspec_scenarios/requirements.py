@@ -163,11 +163,19 @@ _V2 = (
         "2.2",
         "not required",
         EITHER,
-        "A defined family that is not supported is treated as unspecified",
-        conflicts=("v2.unspec",),
+        "A defined family that is not supported is treated as unspecified, and skipped by its length",
+        conflicts=("v2.unspec", "v2.length.address"),
     ),
     Requirement("v2.length.skip", "2.2", "MUST", MUST, "The header is 16 bytes and as many as its length says"),
-    Requirement("v2.length.address", "2.2", "", MUST, "A length too small for the family's addresses is no header"),
+    Requirement(
+        "v2.length.address",
+        "2.2",
+        "",
+        MUST,
+        "A length too small for the family's addresses is no header",
+        conditions=("the receiver implements the family; from outside that is seen of TCP alone",),
+        conflicts=("v2.family.unsupported",),
+    ),
     Requirement(
         "v2.length.any", "2.2", "", MAY, "The length field allows 65535 bytes; above 536 in all a refusal will do"
     ),

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from proxyspec.casebook import REAL, REFUSED, SOFT_REFUSED, proxied
+from proxyspec.casebook import REAL, REFUSED, REFUSED_IN_WORDS, SOFT_REFUSED, UNSEEN, proxied
 from proxyspec.judge import judge, outcome_of
 from proxyspec.model import (
     Accept,
+    Await,
     Case,
     Event,
     EventKind,
@@ -113,6 +114,95 @@ def test_a_banner_before_the_last_byte_of_the_header_is_speaking_first() -> None
     assert outcome_of(unlisted, early, ehlo_oracle).kind is not OutcomeKind.SPOKE_FIRST
     relayed = replace(BAD, via=Via.RELAY_V1)
     assert outcome_of(relayed, early, ehlo_oracle).kind is not OutcomeKind.SPOKE_FIRST
+
+
+def test_a_greeting_behind_a_whole_line_is_no_speaking_first_whatever_comes_later() -> None:
+    def greeted(first: bytes) -> OutcomeKind:
+        rows = [
+            Event(0.0, K.CONNECTED),
+            Event(0.0, K.SENT, first),
+            Event(0.01, K.RECEIVED, b"220 mx\r\n"),
+            Event(0.2, K.SENT, b"PROXY TCP4 198.51.100.9 192.0.2.2 1 25\r\n"),
+            Event(0.2, K.STEPS_DONE),
+            Event(0.21, K.RECEIVED, b"500 what?\r\n"),
+            *(Event(0.2 + event.at, event.kind, event.data) for event in PROXIED.events[4:]),
+        ]
+        case = replace(BAD, expected_errors=1)
+        return outcome_of(case, Transcript("c/bad", tuple(rows), ME, ME), ehlo_oracle).kind
+
+    assert greeted(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 x\r\n") is OutcomeKind.ACCEPTED_PROXIED
+    assert greeted(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 x") is OutcomeKind.SPOKE_FIRST
+    assert greeted(b"NOOP\r\n") is OutcomeKind.SPOKE_FIRST
+
+
+def test_a_session_that_the_target_cuts_is_none_unless_an_oracle_showed_its_address() -> None:
+    cut = (*PROXIED.events[:6], Event(0.5, K.SERVER_FIN))
+    transcript = Transcript("c/bad", cut, ME, ME)
+    assert outcome_of(GOOD, transcript, no_oracle) == Outcome(OutcomeKind.REJECTED_SILENT, after=0.5, greeted=True)
+    assert outcome_of(GOOD, transcript, ehlo_oracle).kind is OutcomeKind.ACCEPTED_PROXIED
+
+
+def pipelined(replies: bytes) -> Transcript:
+    """A command behind the header, and then a session of the probe."""
+    return seen(
+        (0.01, K.RECEIVED, replies),
+        (0.02, K.SENT, b"EHLO first.probe.test\r\n"),
+        (0.03, K.RECEIVED, b"250 mx [192.0.2.1]\r\n"),
+        (0.04, K.SENT, b"EHLO second.probe.test\r\n"),
+        (0.05, K.RECEIVED, b"250 mx [192.0.2.1]\r\n"),
+        (0.06, K.SENT, b"QUIT\r\n"),
+        (0.07, K.RECEIVED, b"221 bye\r\n"),
+        (0.07, K.SERVER_FIN),
+    )
+
+
+def test_what_the_steps_waited_for_is_answered_before_the_probe_says_more() -> None:
+    case = replace(GOOD, steps=(*GOOD.steps, Await(2)), extra_replies=1)
+    answered, lost = pipelined(b"220 mx\r\n250 mx\r\n"), pipelined(b"220 mx\r\n")
+    assert verdict(case, answered).verdict is Verdict.PASS
+    assert verdict(GOOD, lost).verdict is Verdict.PASS
+    found = verdict(case, lost)
+    assert (found.verdict, found.reason) == (Verdict.FAIL, "a command was not answered before more was said")
+    refused_later = Transcript(
+        "c/bad",
+        (*lost.events[:5], Event(0.03, K.RECEIVED, b"500 no pipelining\r\n"), Event(0.03, K.SERVER_FIN)),
+        ME,
+        ME,
+    )
+    in_words = replace(case, accept=(*proxied(), *REFUSED_IN_WORDS), control="c/good")
+    assert outcome_of(in_words, refused_later, no_oracle).kind is OutcomeKind.REJECTED_REPLY
+    assert verdict(in_words, refused_later).verdict is Verdict.FAIL
+    assert verdict(in_words, REFUSED_421).verdict is Verdict.PASS
+
+
+def test_a_handshake_that_was_refused_in_words_has_not_failed() -> None:
+    def outcome(answer: bytes) -> Outcome:
+        rows = [(0.01, K.RECEIVED, b"220 mx\r\n"), (0.02, K.SENT, b"STARTTLS\r\n"), (0.03, K.RECEIVED, answer)]
+        return outcome_of(GOOD, seen(*rows, (0.04, K.TLS_FAILED), (0.05, K.SERVER_FIN)), no_oracle)
+
+    assert outcome(b"220 go\r\n").kind is OutcomeKind.TLS_FAILED
+    assert outcome(b"554 what is that behind it\r\n") == Outcome(
+        OutcomeKind.REJECTED_REPLY, code=554, after=0.03, greeted=True
+    )
+
+
+def test_a_session_whose_address_nobody_shows_passes_where_a_case_is_not_about_it_and_a_wrong_one_fails() -> None:
+    case = replace(GOOD, accept=(*proxied(), *UNSEEN))
+    assert verdict(case, session("no address")).verdict is Verdict.PASS
+    assert verdict(case, session("192.0.2.1")).verdict is Verdict.PASS
+    assert verdict(case, session("127.0.0.1")).verdict is Verdict.FAIL
+
+
+def test_an_early_talker_may_be_turned_away_in_words_and_not_answered_with_an_error() -> None:
+    case = replace(GOOD, id="c/early", accept=(*proxied(), *REFUSED_IN_WORDS), control="c/good", extra_replies=1)
+    for transcript, expected in (
+        (REFUSED_421, Verdict.PASS),
+        (GREETED_THEN_REFUSED, Verdict.PASS),
+        (CLOSED, Verdict.FAIL),
+        (AS_SMTP, Verdict.FAIL),
+    ):
+        assert verdict(case, transcript).verdict is expected
+    assert verdict(case, REFUSED_421, CLOSED).verdict is Verdict.UNTESTABLE
 
 
 def test_an_address_that_changes_in_mid_session_is_the_one_that_counts() -> None:

@@ -26,7 +26,10 @@ SHOWS = {
     "large-headers-refused": (session(v2(A4 + tlv(4, bytes(600)))), "421 4.3.2, FIN"),
     "tlvs-skipped": (session(v2(A4 + b"\x04")), AS_PROXIED),
     "no-tcp-refused": (session(v2(b"", family=Family.UNSPEC.value)), "421 4.3.2, FIN"),
+    "no-tcp-skipped": (session(v2(b"", family=Family.UNIX_STREAM.value)), AS_PEER),
     "mapped-unmapped": (session(b"PROXY TCP6 ::ffff:192.0.2.1 ::1 1111 25\r\n"), AS_PROXIED),
+    "early-talk-refused": (session(L4), "421 4.7.0, FIN"),
+    "idle-as-short": (steps(L4, Pause(1.6), SESSION), "220, 421 4.4.2, FIN"),
     "unlisted-waits": (unlisted(SESSION), "421 4.3.2, FIN"),
     "unlisted-signature-unnoticed": (
         unlisted(v2() + SESSION),
@@ -36,7 +39,7 @@ SHOWS = {
     "unlisted-turned-away": (unlisted(SESSION), "421 4.7.0, FIN"),
 }
 PLAIN = {1: steps(L4, Pause(0.1), SESSION), 2: steps(v2(), Pause(0.1), SESSION)}
-LOCAL = session(v2(b"", command=0x20, family=0))
+LOCAL = steps(v2(b"", command=0x20, family=0), Pause(0.1), SESSION)
 
 
 async def answers(variation: Variation | None, probes: list[Probe]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from proxyspec.casebook import REAL, REFUSED, Chapter, dribble, proxied, split
 from proxyspec.layers.authoring import noop, unknown, v1, v2
-from proxyspec.model import Pause, Send
+from proxyspec.model import Level, Pause, Send
 from proxyspec_scenarios.headers import EHLO, SERVES_UNKNOWN, V2
 
 chapter = Chapter(
@@ -93,8 +93,10 @@ either(
     "A line of UNKNOWN in two pieces is read whole, or refused; its addresses are never used",
     REAL,
     REFUSED,
+    level=Level.MUST,
     control="v1/unknown/with-proxied",
     needs=SERVES_UNKNOWN,
+    requirements=("v1.unknown.ignore", "gen.fragments", "gen.exact-length"),
 )
 for _name, _frame, _versions in (("v1", v1(), {1}), ("v2", v2(), {2})):
     either(

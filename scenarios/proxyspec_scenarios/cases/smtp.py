@@ -1,6 +1,6 @@
 """SMTP around the header: addresses, commands, STARTTLS, implicit TLS (RFC 5321, RFC 3207, RFC 8314; section 2)."""
 
-from proxyspec.casebook import REAL, REFUSED, Chapter, proxied
+from proxyspec.casebook import REAL, REFUSED, UNSEEN, Chapter, proxied
 from proxyspec.layers.authoring import SSLClient, local, ssl, unknown, v1, v2
 from proxyspec.model import Accept, Await, Capability, HalfClose, Level, OutcomeKind, Pause, Send, StartTls
 from proxyspec_scenarios.headers import BOTH, EHLO, FORGED, SERVES_UNKNOWN, TAKES_MAIL, V2
@@ -156,10 +156,11 @@ accepts(
     commands=(b"NONSENSE\r\n",),
     expected_errors=1,
 )
-accepts(
+chapter.add(
     "greeting/patient-client",
     (Send(v1()), Await(), Pause(0.5)),
     "A client that takes its time behind the greeting is served",
+    (*proxied(), *UNSEEN),
 )
 rejects(
     "greeting/not-for-malformed",
@@ -260,7 +261,7 @@ for _name, _second, _versions, _errors in (
 for _name, _frame, _versions in (("v1", v1(), {1}), ("v2", v2(), {2})):
     either(
         f"starttls/injection-{_name}",
-        (Send(_frame + EHLO + b"STARTTLS\r\nXINJECTED\r\n"), Await(3), StartTls()),
+        (Send(_frame), Await(), Send(EHLO), Await(2), Send(b"STARTTLS\r\nXINJECTED\r\n"), Await(3), StartTls()),
         "A command in clear behind STARTTLS is never carried out inside TLS",
         proxied(),
         REFUSED,
@@ -275,8 +276,8 @@ rejects(
     "starttls/instead-of-header",
     b"STARTTLS\r\n",
     "STARTTLS without a header gets no service",
-    needs=_STARTTLS,
     waits=True,
+    requirements=("gen.wait-for-header", "smtp.early-talker.before-header"),
 )
 
 for _name, _frame, _versions, _accept in (
@@ -374,10 +375,11 @@ for _name, _tlv, _needs in (
         needs=_needs,
         versions=V2,
     )
-accepts(
+chapter.add(
     "shutdown/quit-ends",
     v1(),
     "QUIT ends the connection",
+    (*proxied(), *UNSEEN),
     section="RFC 5321, 4.1.1.10",
     ends=True,
     requirements=("smtp.quit",),

@@ -146,9 +146,9 @@ for _name, _line, _title in (
     rejects(f"separator/{_name}", _line + b"\r\n", _title)
 
 rejects("line-end/lf", _TCP4 + b"\n", "A bare LF does not end the line", waits=True)
-rejects("line-end/lf-pipelined", _TCP4 + b"\n" + EHLO, "A command behind a bare LF is not answered")
+rejects("line-end/lf-pipelined", _TCP4 + b"\n" + EHLO, "A bare LF does not end the line, whatever is behind it")
 rejects("line-end/cr", _TCP4 + b"\r", "A bare CR does not end the line", waits=True)
-rejects("line-end/cr-pipelined", _TCP4 + b"\r" + EHLO, "A command behind a bare CR is not answered")
+rejects("line-end/cr-pipelined", _TCP4 + b"\r" + EHLO, "A bare CR does not end the line, whatever is behind it")
 rejects("line-end/cr-then-other", _TCP4 + b"\rX", "A CR without its LF ends the connection", waits=True)
 rejects("line-end/crcrlf", _TCP4 + b"\r\r\n", "One CR stands before the LF")
 rejects("line-end/lfcr", _TCP4 + b"\n\r", "LF CR does not end the line", waits=True)
@@ -175,7 +175,14 @@ rejects(
     control="v1/unknown/107",
     needs=SERVES_UNKNOWN,
 )
-rejects("length/109", unknown(" " + "A" * 93), "A line of 109 bytes is too long", level=Level.SHOULD)
+rejects(
+    "length/109",
+    unknown(" " + "A" * 93),
+    "A line of 109 bytes is too long",
+    level=Level.SHOULD,
+    control="v1/unknown/107",
+    needs=SERVES_UNKNOWN,
+)
 rejects("length/no-crlf-2000", b"PROXY TCP4 " + b"A" * 2000, "An endless line is refused", level=Level.SHOULD)
 rejects(
     "length/4000",

@@ -1,6 +1,6 @@
 """Version 2, the binary header: fixed part, addresses and lengths (section 2.2)."""
 
-from proxyspec.casebook import REAL, REFUSED, Chapter, proxied
+from proxyspec.casebook import REAL, REFUSED, UNSEEN, Chapter, proxied
 from proxyspec.layers.authoring import local, noop, tlv, v2
 from proxyspec.model import Crowd, Level, Timing
 from proxyspec_scenarios.headers import EHLO
@@ -25,7 +25,8 @@ chapter = Chapter(
         "proxy": ("v2.unspec", "v2.family.unsupported"),
         "family": ("v2.family.undefined",),
         "length": ("v2.length.address", "v2.length.skip"),
-        "length/total": ("v2.header.size",),
+        "length/total": ("v2.header.size", "v2.length.skip"),
+        "length/536": ("v2.header.size", "v2.length.skip"),
         "length/beyond": ("v2.header.size", "v2.length.any"),
         "length/starved": ("v2.header.partial", "inv.bounded"),
     },
@@ -185,12 +186,28 @@ for _size in (12, 35):
         f"A block of length {_size} is too short for TCP6",
         control="v2/tcp6/ok",
     )
-rejects(
-    "length/215-unix",
-    v2(family=0x31, address=_BLOCK_UNIX[:215]),
-    "A block of 215 bytes is too short for two UNIX paths",
+for _name, _frame, _title in (
+    ("215-unix", v2(family=0x31, address=_BLOCK_UNIX[:215]), "A block of 215 bytes is too short for two UNIX paths"),
+    ("zero-udp4", v2(family=0x12, address=b""), "An empty address block is too short for UDP over IPv4"),
+):
+    either(
+        f"length/{_name}",
+        _frame,
+        f"{_title}; where that family is not implemented it is skipped, and the peer served",
+        REAL,
+        REFUSED,
+        requirements=("v2.length.address", "v2.family.unsupported"),
+    )
+either(
+    "length/zero-unix-with-payload",
+    v2(family=0x31, address=b"") + b"NOOP " + b"x" * 300 + b"\r\n",
+    "Payload is never borrowed as UNIX paths",
+    REAL,
+    REFUSED,
+    level=Level.SECURITY,
+    extra_replies=1,
+    requirements=("v2.length.skip", "inv.header-not-payload"),
 )
-rejects("length/zero-udp4", v2(family=0x12, address=b""), "An empty address block is too short for UDP over IPv4")
 rejects(
     "length/11-with-payload",
     v2(length=11) + EHLO,
@@ -213,13 +230,19 @@ rejects(
 rejects("length/one-more", v2(length=13), "A header is awaited up to its length", waits=True)
 rejects("length/byte-swapped", v2(length=12 << 8), "The length is in network order", waits=True)
 for _total in (31, 52, 107, 108, 231, 232, 233, 255, 256, 271, 272, 512, 535):
-    accepts(f"length/total-{_total}", v2(tlvs=[noop(_total - 31)]), f"A header of {_total} bytes is accepted")
-accepts("length/536", v2(tlvs=[noop(505)]), "A header of 536 bytes is accepted", requirements=("v2.header.size",))
+    accepts(
+        f"length/total-{_total}",
+        v2(tlvs=[noop(_total - 31)]),
+        f"A header of {_total} bytes is accepted",
+        section="2",
+    )
+accepts("length/536", v2(tlvs=[noop(505)]), "A header of 536 bytes is accepted", section="2")
 accepts(
     "length/total-536-tcp6",
     v2(*_SIX, tlvs=[noop(536 - 55)]),
     "An IPv6 header of 536 bytes is accepted",
     sees="2001:db8::1",
+    section="2",
 )
 for _name, _size in (
     ("537", 537 - 31),
@@ -258,10 +281,11 @@ rejects(
     level=Level.SECURITY,
     waits=True,
 )
-accepts(
+chapter.add(
     "length/starved-crowd",
     _TCP4,
     "A hundred connections that announce 65535 bytes and send twelve stand in nobody's way",
+    (*proxied(), *UNSEEN),
     level=Level.SECURITY,
     crowd=Crowd(100, v2(length=65535)),
     requirements=("inv.bounded",),

@@ -2,9 +2,9 @@
 
 import zlib
 
-from proxyspec.casebook import REAL, REFUSED, Chapter, proxied
+from proxyspec.casebook import REAL, REFUSED, REFUSED_IN_WORDS, UNSEEN, Chapter, proxied
 from proxyspec.layers.authoring import SSLClient, SSLType, TLVType, crc32c, local, noop, ssl, tlv, v2
-from proxyspec.model import Capability, Level
+from proxyspec.model import Await, Capability, Level, Send, StartTls
 from proxyspec_scenarios.headers import EHLO
 
 chapter = Chapter(
@@ -19,8 +19,11 @@ chapter = Chapter(
         "stray": ("tlv.bounds",),
         "noop": ("tlv.noop",),
         "alpn": ("tlv.alpn",),
+        "noop-many": ("tlv.noop", "v2.header.size"),
         "authority": ("tlv.authority",),
+        "authority-255": ("tlv.authority", "v2.header.size", "v2.length.skip"),
         "unique-id": ("tlv.unique-id",),
+        "unique-id-128": ("tlv.unique-id", "v2.header.size"),
         "crc32c": ("tlv.crc32c.verify", "tlv.crc32c.scope"),
         "crc32c-mismatch": ("tlv.crc32c.abort",),
         "crc32c-wrong": ("tlv.crc32c.abort", "tlv.crc32c.verify"),
@@ -122,7 +125,15 @@ either(
     proxied(),
     REFUSED,
 )
-accepts("pipelined", v2(tlvs=[noop(5)]) + EHLO, "A command behind TLVs is answered", extra_replies=1)
+chapter.add(
+    "pipelined",
+    (Send(v2(tlvs=[noop(5)]) + EHLO), Await(2)),
+    "A command behind TLVs is answered, or its sender turned away in words",
+    (*proxied(), *UNSEEN, *REFUSED_IN_WORDS),
+    extra_replies=1,
+    control="v2/tlv/noop",
+    requirements=("gen.exact-length", "tlv.skip", "smtp.early-talker.after-header"),
+)
 accepts("alpn", v2(tlvs=[tlv(TLVType.ALPN, "smtp")]), "ALPN is accepted", section="2.2.1")
 accepts("alpn-bytes", v2(tlvs=[tlv(TLVType.ALPN, b"\0\xff\r\n")]), "ALPN is any string of bytes", section="2.2.1")
 for _size in (1, 255):
@@ -177,7 +188,22 @@ accepts(
     sees="2001:db8::1",
     section="2.2.3",
 )
-accepts("crc32c-payload", _CHECKED + EHLO, "The checksum does not cover the payload", extra_replies=1, section="2.2.3")
+chapter.add(
+    "crc32c-payload",
+    _CHECKED + EHLO,
+    "The checksum does not cover the payload; who speaks before the greeting may be turned away in words",
+    (*proxied(), *REFUSED_IN_WORDS),
+    extra_replies=1,
+    section="2.2.3",
+    control="v2/tlv/crc32c",
+)
+accepts(
+    "crc32c-payload-tls",
+    (StartTls(_CHECKED),),
+    "The checksum does not cover the handshake behind it",
+    section="2.2.3",
+    needs=frozenset({Capability.IMPLICIT_TLS}),
+)
 accepts_real("crc32c-local", _LOCAL_CHECKED, "LOCAL with a right CRC32C is served as the peer", section="2.2.3")
 for _name, _value, _title in (
     ("mismatch", _RIGHT ^ 1, "A wrong CRC32C ends the connection"),
@@ -238,7 +264,7 @@ accepts("ssl-alone", v2(tlvs=[ssl()]), "An SSL TLV needs no sub-TLVs", section="
 for _sub in range(0x21, 0x29):
     accepts(
         f"ssl-sub-{_sub:02x}",
-        v2(tlvs=[ssl(tlvs=[tlv(_sub, b"x" * (200 if _sub == SSLType.CLIENT_CERT else 9))])]),
+        v2(tlvs=[ssl(tlvs=[tlv(_sub, b"x" * (40 if _sub == SSLType.CLIENT_CERT else 9))])]),
         f"The SSL sub-TLV {SSLType(_sub).name} is understood or skipped",
         section="2.2.6",
     )

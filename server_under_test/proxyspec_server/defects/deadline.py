@@ -144,4 +144,4 @@ class DeadlineInSession(Connection):
         return self.close(Ending.HEADER_DEADLINE, self._profile.replies.header_timeout)
 
     def accept_header(self, header: Header, rest: bytes) -> list[Action]:
-        return [*super().accept_header(header, rest), Wait(Timer.HEADER)]
+        return [action for action in super().accept_header(header, rest) if action != Wait(Timer.IDLE)]

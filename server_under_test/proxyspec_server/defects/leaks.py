@@ -5,13 +5,12 @@
 import re
 from typing import ClassVar
 
-from proxyspec_server.connection import Action, Connection
+from proxyspec_server.connection import Action, Connection, Write
 from proxyspec_server.defects.seed import (
     A4,
     AS_PEER,
     AS_PROXIED,
     L4,
-    REFUSED,
     SESSION,
     seeded,
     session,
@@ -211,15 +210,14 @@ class AuthorityEchoed(Connection):
     killed_by=("general/pipelined/v1", "general/pipelined/v2"),
     shows=L4,
     healthy=AS_PROXIED,
-    defective=REFUSED,
+    defective="220, 500 5.5.0, 250 [192.0.2.1], 221, FIN",
 )
 class HeaderCountedAsCommands(Connection):
-    """A command in the same segment as the header is refused as pipelining before the greeting."""
+    """A header that a command follows in its segment counts as a pipelined command, and the session gets an error."""
 
-    def accept_header(self, header: Header, rest: bytes) -> list[Action]:
-        if rest:
-            return self.refuse_header(Malformed(Rule.PREFIX, "a command came before the greeting"))
-        return super().accept_header(header, rest)
+    def begin_session(self, standing: Standing, rest: bytes) -> list[Action]:
+        greeted = super().begin_session(standing, b"")
+        return [*greeted, Write(b"500 5.5.0 no pipelining\r\n"), *self.plaintext(rest)] if rest else greeted
 
 
 @seeded(

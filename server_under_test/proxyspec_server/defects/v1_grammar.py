@@ -287,7 +287,7 @@ class UdpAsTcp(Rewriting):
 @seeded(
     "v1-unknown-refused",
     origin="requirement v1.unknown.short",
-    killed_by=("v1/unknown/short", "general/pipelined/unknown"),
+    killed_by=("v1/unknown/short",),
     shows=b"PROXY UNKNOWN\r\n",
     healthy=AS_PEER,
     defective=REFUSED,

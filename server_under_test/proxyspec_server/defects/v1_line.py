@@ -150,7 +150,7 @@ class TooLongHeld(V1Reader):
     origin='requirement gen.pipelined.v1 ("easy to skip it")',
     killed_by=(
         "smtp/implicit-tls/two-headers",
-        "aftermath/reset/v1-answered",
+        "general/pipelined/v1",
     ),
     shows=steps(L4 + SESSION),
     healthy=AS_PROXIED,

@@ -322,7 +322,7 @@ def reversed_octets(endpoint: Endpoint | None) -> Endpoint | None:
 @seeded(
     "v2-refused",
     origin="Stalwart #689 (version 2 header answered as commands)",
-    killed_by=("v2/tcp4/ok", "v2/local/empty", "general/pipelined/v2"),
+    killed_by=("v2/tcp4/ok", "v2/local/empty"),
     shows=v2(),
     healthy=AS_PROXIED,
     defective=REFUSED,

@@ -168,7 +168,7 @@ class LengthLowByte(V2Reader):
 @seeded(
     "v2-local-refused",
     origin="kanidm #3866; tbmq #326; VictoriaMetrics #4373",
-    killed_by=("v2/local/empty", "general/pipelined/local"),
+    killed_by=("v2/local/empty",),
     shows=v2(b"", command=LOCAL, family=0),
     healthy=AS_PEER,
     defective=REFUSED,
@@ -285,7 +285,7 @@ class LocalFamilyRefused(V2Reader):
     "v2-rest-dropped",
     origin="requirement gen.pipelined.v2",
     killed_by=(
-        "aftermath/reset/v2-answered",
+        "general/pipelined/v2",
         "smtp/implicit-tls/local-one-segment",
     ),
     shows=steps(v2() + SESSION),
@@ -316,28 +316,19 @@ class OneByteTooMany(V2Reader):
 
 
 @seeded(
-    "v2-unix-short-accepted",
+    "v2-unix-length-ignored",
     origin="requirement v2.proxy.unix-short; Apache CVE-2019-10097 in kind",
-    killed_by=(
-        "malformed/v2/family/flipped-5",
-        "v2/length/215-unix",
-    ),
-    shows=v2(bytes(215), family=0x31),
+    killed_by=("v2/length/zero-unix-with-payload",),
+    shows=session(v2(bytes(216), family=0x31, length=0)),
     defective=AS_PEER,
 )
-class UnixShortAccepted(V2Reader):
-    """The size of UNIX addresses is not checked."""
+class UnixLengthIgnored(V2Reader):
+    """UNIX addresses are taken to be 216 bytes where the length says fewer, at the payload's expense."""
 
-    def too_short(self, family: Family, length: int, needed: int) -> None:
-        if family not in (Family.UNIX_STREAM, Family.UNIX_DGRAM):
-            super().too_short(family, length, needed)
-
-    def not_tcp(self, family: Family, header: bytes) -> Header:
-        return (
-            super().not_tcp(family, header)
-            if len(header) >= 232
-            else Header(2, Command.PROXY, family, None, None, b"", len(header))
-        )
+    def read(self, data: bytes | bytearray, max_size: int) -> Header | NeedMore:
+        if len(data) >= FIXED_SIZE and data[12:14] == b"\x21\x31" and int.from_bytes(data[14:16], "big") < 216:
+            data = bytes(data[:14]) + b"\0\xd8" + bytes(data[16:])
+        return super().read(data, max_size)
 
 
 @seeded(

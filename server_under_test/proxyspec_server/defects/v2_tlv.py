@@ -423,7 +423,7 @@ class CrcOnlyLast(TlvReader):
     origin="requirement v2.tlv.crc32c-ok-payload",
     killed_by=(
         "v2/tlv/crc32c-tcp6",
-        "v2/tlv/crc32c-payload",
+        "v2/tlv/crc32c-payload-tls",
     ),
     shows=session(sealed()),
     healthy=AS_PROXIED,

@@ -5,12 +5,13 @@
 import socket
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from proxyspec_server.connection import Action, Connection, Write
+from proxyspec_server.connection import Action, Connection, Service, Write
 from proxyspec_server.ending import Ending
+from proxyspec_server.journal import Journal
 from proxyspec_server.proxy import (
     SIGNATURE,
     Command,
@@ -25,6 +26,7 @@ from proxyspec_server.proxy import (
     TlvReader,
     V2Reader,
 )
+from proxyspec_server.shell import Server
 from proxyspec_server.smtp import SmtpSession, Standing
 from proxyspec_server.wire import Wire
 
@@ -181,6 +183,18 @@ class NoTcpRefused(V2Reader):
         raise HeaderFault(Rule.V2_FAMILY, "the family is not defined")
 
 
+@varied("no-tcp-skipped", grounds="section 2.2: the length tells how much to skip of a family that is not implemented")
+class NoTcpSkipped(V2Reader):
+    """PROXY with the family of UDP or UNIX is skipped by its length, whatever that is, and the peer is served."""
+
+    def too_short(self, family: Family, length: int, needed: int) -> None:
+        if family in (Family.TCP4, Family.TCP6):
+            super().too_short(family, length, needed)
+
+    def not_tcp(self, family: Family, header: bytes) -> Header:
+        return Header(2, Command.PROXY, family, None, None, b"", len(header))
+
+
 @varied("mapped-unmapped", grounds="section 2.1 and 2.2: an IPv4-mapped address and the IPv4 address are one client")
 class MappedUnmapped(Connection):
     """An IPv4-mapped address counts as the IPv4 address inside it."""
@@ -188,6 +202,28 @@ class MappedUnmapped(Connection):
     def believed_client(self, header: Header) -> Endpoint:
         client = super().believed_client(header)
         return client._replace(host=client.host.removeprefix("::ffff:")) if "." in client.host else client
+
+
+# The session behind the header.
+
+
+@varied("early-talk-refused", grounds="RFC 5321, section 3.1: a client waits for the greeting")
+class EarlyTalkRefused(Connection):
+    """A client that says something before the greeting is refused for it."""
+
+    def begin_session(self, standing: Standing, rest: bytes) -> list[Action]:
+        if rest:
+            return self.close(Ending.REFUSED, "421 4.7.0 {name} speaks first")
+        return super().begin_session(standing, rest)
+
+
+@varied("idle-as-short", grounds="RFC 5321, section 4.5.3.2.7: five minutes are a SHOULD, and of no header")
+class IdleAsShort(Server):
+    """A session may be idle for no longer than a header may take to come."""
+
+    def __init__(self, service: Service, journal: Journal, connection_type: type[Connection] = Connection) -> None:
+        limits = replace(service.profile.limits, idle_timeout=service.profile.limits.header_timeout)
+        super().__init__(replace(service, profile=replace(service.profile, limits=limits)), journal, connection_type)
 
 
 # Those who may not send a header.
