@@ -35,7 +35,7 @@ __all__ = ["Judged", "Plan", "Roads", "run_cases", "without"]
 START_RATE = 400.0
 #: So many cases are shown to keep the target's processes busy, each for up to a deadline, and more where they take no
 #: longer than this together, in seconds; then it is mended first.
-CULPRITS, CULPRITS_PATIENCE = 3, 60.0
+CULPRITS, CULPRITS_PATIENCE = 3, 40.0
 
 Tasks = Sequence[asyncio.Task[None]]
 

@@ -310,8 +310,8 @@ def test_a_case_after_which_the_target_never_idles_is_named_to_the_others() -> N
 
 def test_a_short_deadline_leaves_time_for_every_culprit() -> None:
     chapter = watchful(*[b"half"] * 9)
-    brief = replace(TARGET, header_timeout=3.0)
-    net = Spinner(b"half", 3.0, deadline=3.0)
+    brief = replace(TARGET, header_timeout=2.0)
+    net = Spinner(b"half", 2.0, deadline=2.0)
     judged, took = run(plan(chapter, target=brief, connect=net, aids=Aids(processor=net.processor)))
     assert {name for name, one in judged.items() if one.judgement.verdict is Verdict.FAIL} == {
         f"c/guilty-{number}" for number in range(9)
