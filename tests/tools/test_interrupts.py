@@ -17,7 +17,8 @@ def test_a_command_that_is_ended_leaves_nothing() -> None:
     header, whole, *rows, verdict = ended.stdout.splitlines()
     assert header.split()[:2] == ["command", "signal"]
     assert whole.split()[:2] == ["listen", "none"]
-    assert [row.split()[0] for row in rows] == ["listen", "listen"]
+    assert {row.split()[0] for row in rows} == {"listen"}
+    assert len(rows) >= 2
     assert verdict == "every ending was clean"
 
 
