@@ -83,6 +83,7 @@ def _arguments(bench: Bench, mutant: Mutant, maildir: Path) -> list[str]:
 
 def _serve(serve: Serve, arguments: Sequence[str], errors: int) -> None:
     """Be the server, its standard error in `errors`."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     os.setsid()
     os.dup2(errors, 2)
     with Path(os.devnull).open("rb+", buffering=0) as nothing:
@@ -117,9 +118,12 @@ def _server(bench: Bench, mutant: Mutant, maildir: Path) -> Iterator[_Server]:
     process = multiprocessing.get_context("fork").Process(
         target=_serve, args=(bench.serve, _arguments(bench, mutant, maildir), errors), name=mutant.name
     )
+    # An interruption has to find the server there is.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     process.start()
-    os.close(errors)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        os.close(errors)
         ports = _ports(said)
         assert process.pid is not None
         yield _Server(process.pid, ports, said)
