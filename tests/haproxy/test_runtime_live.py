@@ -152,14 +152,13 @@ def test_sessions_are_seen_and_ended(live: Live) -> None:
         haproxy.runtime.shutdown_session(session["id"])
         assert client.recv(100) == b""
     (front,) = [row for row in haproxy.runtime.stat("smtp") if row.name == "FRONTEND"]
-    # At least: whoever looks for a port on this machine may have knocked as well.
-    total = front.sessions_total
-    assert total >= 1
+    assert front.sessions_total == 1
+    # At least: on a busy machine two were seen to be counted at once for that one session.
     assert front.sessions_max >= 1
     haproxy.runtime.wait(lambda: not haproxy.runtime.sessions())
     haproxy.runtime.clear_maxima()
     (front,) = [row for row in haproxy.runtime.stat("smtp") if row.name == "FRONTEND"]
-    assert (front.sessions_total, front.sessions_max) == (total, 0)
+    assert (front.sessions_total, front.sessions_max) == (1, 0)
     haproxy.runtime.clear_counters()
     (front,) = [row for row in haproxy.runtime.stat("smtp") if row.name == "FRONTEND"]
     assert front.sessions_total == 0

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import resource
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,7 +13,7 @@ from statistics import median
 
 from proxyspec.records.load import GeneratorRecord, LoadError
 
-__all__ = ["Watch", "Watched", "descriptor_limit", "is_local", "local_ports"]
+__all__ = ["Watch", "Watched", "descriptor_limit", "local_ports"]
 
 #: Percent of a processor from which on one process of the generator counts as saturated.
 SATURATED = 90.0
@@ -35,16 +33,6 @@ def local_ports() -> int:
     except (OSError, ValueError):
         return 0
     return high - low + 1
-
-
-def is_local(address: str) -> bool:
-    """Say whether connections can come from this address: it is one of this machine."""
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError as error:
-            return error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-    return True
 
 
 def descriptor_limit() -> int:

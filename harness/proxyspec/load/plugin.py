@@ -27,7 +27,7 @@ from proxyspec.errors import ExitCode, UsageError
 from proxyspec.load.client import ProxySmtpUser
 from proxyspec.load.figures import Figures
 from proxyspec.load.frames import headers
-from proxyspec.load.generator import Watch, Watched, is_local, local_ports
+from proxyspec.load.generator import Watch, Watched, local_ports
 from proxyspec.load.judging import Check, Evidence
 from proxyspec.load.messages import Finished, Refused, Started, Tick
 from proxyspec.load.meter import Meter, meter_of
@@ -36,6 +36,7 @@ from proxyspec.load.sampling import HAProxyProbe, ProbeLost, Sampler, probes
 from proxyspec.load.scripts import delivery
 from proxyspec.load.thresholds import judge, parse_expectation
 from proxyspec.records.load import LoadPoint, LoadSample, Threshold
+from proxyspec.targets import bindable
 
 __all__ = ["Profile", "declare"]
 
@@ -263,7 +264,7 @@ class _Plugin:
         # A master of other machines' workers connects from nowhere.
         connects = options.processes is not None or not isinstance(self._environment.runner, MasterRunner)
         for source in options.source or () if connects else ():
-            if not is_local(parse_sources([source])[0]):
+            if not bindable(parse_sources([source])[0]):
                 raise UsageError(f"--source {source!r} is no address of this machine: name one that it has, or give it")
         if not self._is_worker:
             self._sources = self._other_side(options)
