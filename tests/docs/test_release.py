@@ -194,10 +194,11 @@ def test_constraints_suit_the_oldest_interpreter() -> None:
 
 def _requires_python(name: str) -> str | None:
     try:
-        return metadata(name)["Requires-Python"]
+        wanted: list[str] = metadata(name).get_all("Requires-Python", [])
     except PackageNotFoundError:
         # For another interpreter or another extra.
         return None
+    return wanted[0] if wanted else None
 
 
 def test_image_is_made_of_what_there_is() -> None:
