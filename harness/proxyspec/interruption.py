@@ -7,19 +7,24 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from types import FrameType
-from typing import Any, Final, TypeVar
 
-__all__ = ["ignored", "interrupting", "run_interruptible", "told", "until_interrupted"]
+# The sooner a signal can be answered, the better: `typing` takes as long as all the others.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from types import FrameType
+    from typing import Any, Final, TypeVar
+
+    _Result = TypeVar("_Result")
+
+__all__ = ["ignored", "interrupting", "run_interruptible", "told", "undisturbed", "until_interrupted"]
 
 #: Seconds that cleaning up has for itself: a signal so soon after another changes nothing, a later one breaks in.
 PATIENCE: Final = 10.0
-#: Seconds after which an interruption is raised again that came where Python ignores exceptions.
+#: Seconds after which an interruption is raised again that came where Python ignores exceptions, or disguises them.
 AGAIN: Final = 0.01
 
 _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
-_Result = TypeVar("_Result")
 
 
 class _Signals:
@@ -30,6 +35,8 @@ class _Signals:
         self._last: float | None = None
         self._hook = sys.unraisablehook
         self._lost = False
+        self._holding = False
+        self._held: list[int] = []
         self.echo = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -37,15 +44,24 @@ class _Signals:
         self.echo = self._last is not None and now < self._last + PATIENCE
         if not self.echo:
             self._last = now
+            if self._holding and not self._held:
+                self._held.append(number)
+                return
+            if _disguised(frame):
+                self._repeat()
+                return
         self._told[-1]()
 
     def _unraisable(self, what: sys.UnraisableHookArgs) -> None:
         if issubclass(what.exc_type, KeyboardInterrupt) and _here():
-            self._lost = True
-            signal.signal(signal.SIGALRM, self._again)
-            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            self._repeat()
         else:
             self._hook(what)
+
+    def _repeat(self) -> None:
+        self._lost = True
+        signal.signal(signal.SIGALRM, self._again)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
 
     def _again(self, number: int, frame: FrameType | None) -> None:
         self._lost, self._last = False, None
@@ -60,6 +76,20 @@ class _Signals:
                 yield
         finally:
             self._told.pop()
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        if self._holding:
+            yield
+            return
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+            if self._held:
+                self._last = None
+                self._note(self._held.pop(), None)
 
     @contextlib.contextmanager
     def _caught(self) -> Iterator[None]:
@@ -85,6 +115,13 @@ class _Signals:
 _signals = _Signals()
 
 
+def _disguised(frame: FrameType | None) -> bool:
+    """Whether Python before 3.12 makes a RuntimeError of what is raised here, where a class names what it holds."""
+    while frame is not None and frame.f_code.co_name != "__set_name__":
+        frame = frame.f_back
+    return frame is not None
+
+
 def _here() -> bool:
     """Whether signals arrive in this thread."""
     return threading.current_thread() is threading.main_thread()
@@ -100,6 +137,16 @@ def told(whom: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """For the time of the context, a short one, a signal waits until it is over; one that hangs is broken off.
+
+    For what must not be torn in two: starting a process and getting to know it, and ending it.
+    """
+    with _signals.holding() if _here() else contextlib.nullcontext():
+        yield
+
+
 def _interrupt() -> None:
     if not _signals.echo:
         raise KeyboardInterrupt
@@ -110,7 +157,7 @@ def interrupting() -> Iterator[None]:
     """For the time of the context a signal raises KeyboardInterrupt; for work that does not run in an event loop.
 
     One that is raised where Python ignores exceptions (`__del__`, callbacks of weak references and of the garbage
-    collector) is raised once more a moment later.
+    collector) is raised once more a moment later; one that would come as another (`__set_name__`), only then.
     """
     with told(_interrupt):
         yield

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from proxyspec.errors import HarnessError, UsageError
+from proxyspec.interruption import undisturbed
+from proxyspec.logs import last_lines
 from proxyspec.printable import printable
 
 __all__ = ["started"]
@@ -45,11 +47,7 @@ def _run(words: Sequence[str], folder: Path | None, said: BinaryIO) -> subproces
 
 
 def _last_words(log: Path) -> str:
-    with log.open("rb") as file:
-        # Whatever it wrote by then: the end alone is read.
-        file.seek(max(0, log.stat().st_size - SHOWN))
-        text = file.read(SHOWN).decode(errors="replace")
-    return printable(text, keep="\n").strip() or "no word from it"
+    return "\n".join(last_lines(log, SHOWN)) or "no word from it"
 
 
 @contextlib.contextmanager
@@ -68,8 +66,10 @@ def started(
     if _listens(host, port):
         raise UsageError(f"{host}:{port} answers before its server is started: end what listens there")
     with log.open("wb") as said:
-        process = _run(words, folder, said)
+        process = None
         try:
+            with undisturbed():
+                process = _run(words, folder, said)
             until = time.monotonic() + STARTING
             while not _listens(host, port):
                 status = process.poll()
@@ -80,9 +80,11 @@ def started(
                 time.sleep(EVERY)
             yield process.pid if process.poll() is None else None
         finally:
-            if stop:
-                _stop(stop, folder, said)
-            _end(process, patience=ENDING if stop else 0.0)
+            if process is not None:
+                with undisturbed():
+                    if stop:
+                        _stop(stop, folder, said)
+                    _end(process, patience=ENDING if stop else 0.0)
 
 
 def _stop(words: Sequence[str], folder: Path | None, said: BinaryIO) -> None:

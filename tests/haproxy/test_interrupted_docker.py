@@ -1,4 +1,4 @@
-"""An interruption while the daemon makes a container: whatever comes of it is removed."""
+"""An interruption while the daemon makes a container, or removes one: nothing of it stays."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from proxyspec_haproxy.engines.docker import DockerEngine
 
 
 class Daemon:
-    """Has every image, and interrupts whoever has a container made, once it is."""
+    """Has every image, and interrupts whoever has a container made, once it is, or removed, before it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, while_it: str) -> None:
+        self._while_it = while_it
         self.there: list[str] = []
         self.images = SimpleNamespace(get=lambda name: name)
         self.containers = SimpleNamespace(create=self._create)
 
     def _create(self, *_: object, **__: object) -> SimpleNamespace:
         self.there.append("made")
-        os.kill(os.getpid(), signal.SIGINT)
+        self._interrupt("makes")
         return SimpleNamespace(remove=self._remove, start=lambda: None, wait=self._wait, logs=lambda: b"")
 
+    def _interrupt(self, what: str) -> None:
+        if what == self._while_it:
+            os.kill(os.getpid(), signal.SIGINT)
+
     def _remove(self, **_: object) -> None:
+        self._interrupt("removes")
         self.there.remove("made")
 
     def _wait(self, **_: object) -> dict[str, int]:
@@ -42,8 +48,9 @@ def _interruptible() -> Any:
     signal.signal(signal.SIGINT, before)
 
 
-def test_a_container_that_is_being_made_when_the_interruption_comes_is_removed() -> None:
-    daemon = Daemon()
+@pytest.mark.parametrize("while_it", ["makes", "removes"])
+def test_a_container_does_not_outlive_an_interruption_while_the_daemon(while_it: str) -> None:
+    daemon = Daemon(while_it)
     engine = DockerEngine(cast("Any", daemon), "haproxy:3.2")
     with pytest.raises(KeyboardInterrupt):
         engine.check("global\n")

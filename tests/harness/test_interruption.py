@@ -9,12 +9,13 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from proxyspec import interruption
-from proxyspec.interruption import interrupting, run_interruptible, told, until_interrupted
+from proxyspec.interruption import interrupting, run_interruptible, told, undisturbed, until_interrupted
 
 BOTH = [signal.SIGTERM, signal.SIGINT]
 
@@ -240,6 +241,40 @@ def test_who_counts_signals_gets_every_one_and_who_comes_after_does_not_hear_the
     assert got == ["told", "told"]
 
 
+@pytest.mark.parametrize("number", BOTH)
+def test_what_is_undisturbed_comes_to_its_end_before_a_signal_arrives(number: signal.Signals) -> None:
+    done = []
+
+    def work() -> None:
+        try:
+            with undisturbed():
+                with undisturbed():
+                    send(number)
+                done.append("started")
+            done.append("and nobody was told")
+        finally:
+            done.append("ended")
+
+    with pytest.raises(KeyboardInterrupt), interrupting():
+        work()
+    assert done == ["started", "ended"]
+
+
+def test_what_is_undisturbed_and_hangs_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "PATIENCE", 0.0)
+    done = []
+
+    def work() -> None:
+        send()
+        done.append("held")
+        send()
+        done.append("both held")
+
+    with pytest.raises(KeyboardInterrupt), interrupting(), undisturbed():
+        work()
+    assert done == ["held"]
+
+
 def test_a_signal_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -276,3 +311,42 @@ def test_a_process_that_is_over_ends_as_it_would_have() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (ended.returncode, ended.stderr) == (7, b"")
+
+
+#: A signal once the command line can be interrupted, at the first frame that CONDITION holds for.
+AT_FRAME = """
+import signal, sys
+
+def at(frame, event, argument):
+    name, file = frame.f_code.co_name, frame.f_code.co_filename
+    program = sys.modules.get("proxyspec.cli.program")
+    if CONDITION and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGINT)
+
+sys.setprofile(at)
+"""
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        # Code made from text, as by dataclasses: with -m, Python keeps in mind that it was interrupted.
+        "file == '<string>'",
+        # Descriptors of a class: Python before 3.12 makes it a RuntimeError.
+        "name == '__set_name__' and 'functools' in file",
+        "name == '__set_name__' and 'functools' in file and hasattr(program, 'main')",
+    ],
+    ids=["made-code", "class-of-the-program", "class-of-a-command"],
+)
+def test_an_interruption_while_python_imports_ends_like_every_other(tmp_path: Path, condition: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(AT_FRAME.replace("CONDITION", condition))
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    ended = subprocess.run(
+        [sys.executable, "-m", "proxyspec", "list"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr.removeprefix("proxyspec: interrupted\n")) == (130, "")

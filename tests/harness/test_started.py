@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from proxyspec.cli import main
 from proxyspec.errors import ExitCode, HarnessError, UsageError
+from proxyspec.interruption import interrupting
 from proxyspec.model import Service
 from proxyspec.records import ConformanceRun, load_run
 from proxyspec.started import started
@@ -104,6 +106,51 @@ def test_it_is_awaited_and_ends_with_all_its_processes(tmp_path: Path, monkeypat
         assert alive(child)
     assert not alive(pid)
     assert soon(lambda: not alive(child)), "it ignores SIGTERM"
+
+
+def test_an_interruption_the_moment_it_is_there_ends_it(tmp_path: Path) -> None:
+    def birth(frame: FrameType, event: str, argument: object) -> None:
+        if event == "c_return" and getattr(argument, "__name__", "") == "fork_exec":
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    def runs() -> bool:
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                found.append(entry.name.isdecimal() and str(tmp_path).encode() in (entry / "cmdline").read_bytes())
+        return any(found)
+
+    def start() -> None:
+        port = free_port()
+        sys.setprofile(birth)
+        try:
+            with started([*server(port), str(tmp_path)], HOST, port, tmp_path / "log"):
+                pytest.fail("it was not interrupted")
+        finally:
+            sys.setprofile(None)
+
+    with pytest.raises(KeyboardInterrupt), interrupting():
+        start()
+    assert soon(lambda: not runs())
+
+
+def test_an_interruption_while_it_ends_waits_for_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxyspec.started.ENDING", 0.5)
+    port, log = free_port(), tmp_path / "log"
+    stop = [sys.executable, "-c", "import os; os.kill(os.getppid(), 2)"]
+    pids = []
+
+    def use() -> None:
+        with started(server(port), HOST, port, log, stop=stop) as pid:
+            assert pid is not None
+            assert soon(lambda: b"\n" in log.read_bytes())
+            pids.extend([pid, child_of(log)])
+
+    with pytest.raises(KeyboardInterrupt), interrupting():
+        use()
+    assert len(pids) == 2
+    assert soon(lambda: not any(map(alive, pids)))
 
 
 def test_its_stop_command_comes_first_and_both_run_in_their_folder(tmp_path: Path) -> None:

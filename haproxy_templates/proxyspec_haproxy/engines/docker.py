@@ -9,11 +9,11 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from proxyspec_haproxy.checks import ConfigCheck, parse_config_check
 from proxyspec_haproxy.engines.engine import Engine
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 __all__ = ["LABEL", "DockerEngine", "connect", "image_present", "pull_image", "sweep_containers", "translated_errors"]
+
+_Result = TypeVar("_Result")
 
 LABEL: Final = "org.proxyspec"
 _OWNER_LABEL: Final = "org.proxyspec.owner"
@@ -253,12 +255,10 @@ class DockerEngine(Engine):
 
         def make() -> Container:
             container = self._create(command, workspace)
-            undo.callback(_remove, container)
+            undo.callback(_unbroken, partial(_remove, container))
             return container
 
-        # An interruption reaches the main thread, which waits for this one.
-        with ThreadPoolExecutor(1, "docker create") as maker:
-            return maker.submit(make).result()
+        return _unbroken(make)
 
     def _run_to_end(self, command: list[str], workspace: Workspace | None) -> tuple[int, str]:
         """Run a command in a container of its own; returns exit status and combined output."""
@@ -287,6 +287,17 @@ class DockerEngine(Engine):
             instance = _RunningContainer(container, log)
             undo.pop_all()
             return instance
+
+
+def _unbroken(work: Callable[[], _Result]) -> _Result:
+    """Do something in a thread, which no interruption reaches: that comes to the main thread, which waits for it."""
+    worker = ThreadPoolExecutor(1, "docker")
+    try:
+        working = worker.submit(work)
+    except RuntimeError:  # the interpreter is at its end and starts no more threads
+        return work()
+    with worker:
+        return working.result()
 
 
 def _remove(container: Container) -> None:
@@ -345,6 +356,9 @@ class _RunningContainer:
 
     def destroy(self) -> None:
         """Remove the container, running or not, after its log has been read to the end."""
+        _unbroken(self._destroy)
+
+    def _destroy(self) -> None:
         with translated_errors("removing the container"):
             if self.exit_status() is not None:
                 self._thread.join(_END_TIMEOUT)

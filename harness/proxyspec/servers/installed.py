@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from proxyspec.errors import ExitCode, HarnessError
-from proxyspec.printable import printable
+from proxyspec.logs import last_lines
 
 __all__ = [
     "Offer",
@@ -167,6 +167,16 @@ def _words(complaint: bytes) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it and wait for that; who is cancelled meanwhile waits as well."""
+    ending = asyncio.create_task(_ending(process))
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending
+        raise
+
+
+async def _ending(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):
@@ -202,7 +212,7 @@ async def install(server: str, cache: Path | None = None) -> str:
 def _profile(told: _Told) -> dict[str, Any]:
     keys: dict[str, Any] = {"url": f"smtp://{told.host}:{told.port}", "name": f"{told.name} {told.version}"}
     facts = told.model_dump(exclude={"name", "version", "host", "port", "log", "mailbox"}, exclude_none=True)
-    return keys | facts
+    return keys | facts | {"crash_log": told.log}
 
 
 @contextlib.asynccontextmanager
@@ -256,11 +266,8 @@ async def started(wish: Wish) -> AsyncIterator[Started]:
 
 def end_of(log: Path) -> str:
     """Return the last lines of a server's log as the end of a sentence; "" where there are none."""
-    try:
-        last = log.read_bytes()[-_TAIL:].decode("utf-8", "replace").splitlines()[-_LINES:]
-    except OSError:
-        return ""
-    return "; the end of its log: " + " | ".join(printable(line) for line in last) if last else ""
+    last = last_lines(log, _TAIL)[-_LINES:]
+    return "; the end of its log: " + " | ".join(last) if last else ""
 
 
 def in_short(reason: str) -> str:
