@@ -36,28 +36,24 @@ class ReplyReader:
     MAX_LINES = 256
 
     def __init__(self) -> None:
-        self._rest = bytearray()
+        self._rest = b""
         self._lines: list[bytes] = []
         self._skipping = False
 
     def feed(self, data: bytes, at: float) -> list[Reply]:
         """Return the replies that `data`, received at `at` seconds, completed."""
         replies = []
-        self._rest += data
-        start = 0
-        while (end := self._rest.find(b"\n", start)) >= 0:
-            line = bytes(self._rest[start:end]).removesuffix(b"\r")
-            start = end + 1
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
             if self._skipping:
                 self._skipping = False
-            elif (reply := self._line(line, at)) is not None:
+            elif (reply := self._line(line.removesuffix(b"\r"), at)) is not None:
                 replies.append(reply)
-        del self._rest[:start]
         if len(self._rest) > MAX_LINE:
-            if not self._skipping and (reply := self._line(bytes(self._rest[:MAX_LINE]), at)) is not None:
+            if not self._skipping and (reply := self._line(self._rest[:MAX_LINE], at)) is not None:
                 replies.append(reply)
             self._skipping = True
-            self._rest.clear()
+            self._rest = b""
         return replies
 
     def _line(self, line: bytes, at: float) -> Reply | None:
@@ -65,11 +61,12 @@ class ReplyReader:
         if match is None or len(line) >= MAX_LINE:
             self._lines.clear()
             return Reply(None, (line[:MAX_LINE],), at)
+        code, more, text = match.groups()
         if len(self._lines) < self.MAX_LINES:
-            self._lines.append(match[3] or b"")
-        if match[2] == b"-":
+            self._lines.append(text or b"")
+        if more == b"-":
             return None
-        reply = Reply(int(match[1]), tuple(self._lines), at)
+        reply = Reply(int(code), tuple(self._lines), at)
         self._lines.clear()
         return reply
 

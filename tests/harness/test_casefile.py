@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from proxyspec.fuzz.trials import case_of, control_of
 from proxyspec.layers.authoring import local, v1, v2
 from proxyspec.model import Accept, Capability, Case, HalfClose, Level, OutcomeKind, Send
 from proxyspec.reference import reference_server
+from tests.harness.program import proxyspec
 
 BOTH = frozenset({1, 2})
 BY_HAND = """
@@ -80,6 +79,20 @@ def test_files_share_their_controls_and_may_not_disagree(tmp_path: Path) -> None
         catalogue_from([tmp_path / "b.json", tmp_path / "c.json"])
 
 
+def test_a_case_may_name_the_one_whose_refusal_it_presumes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    how = BY_HAND.split("\n\n")[0].replace("mine/leading-zero", "mine/how") + '\npremise = "mine/leading-zero"\n'
+    path.write_text(BY_HAND + how)
+    catalogue = catalogue_from([path])
+    assert catalogue["mine/how"].premise == "mine/leading-zero"
+    assert catalogue["mine/leading-zero"].premise is None
+    path.write_text(how)
+    with pytest.raises(
+        UsageError, match=r"mine\.toml: case mine/how names the premise mine/leading-zero, which does not"
+    ):
+        catalogue_from([path])
+
+
 def test_a_file_written_by_hand_says_little(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(BY_HAND)
@@ -111,18 +124,7 @@ def test_the_schema_is_published_and_holds(tmp_path: Path) -> None:
 
 
 def run_with(path: Path, target: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "proxyspec",
-        "run",
-        target,
-        "--case-file",
-        os.fspath(path),
-        "--out",
-        os.fspath(out),
-    ]
-    return subprocess.run([*command, *options], capture_output=True, text=True, timeout=60)
+    return proxyspec("run", target, "--case-file", str(path), "--out", str(out), *options)
 
 
 def test_a_server_is_judged_by_a_file(tmp_path: Path) -> None:

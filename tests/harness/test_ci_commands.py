@@ -15,7 +15,8 @@ import pytest
 from proxyspec.haproxy.front import free_ports
 from proxyspec.layers.authoring import v1, v2
 from proxyspec.reference import reference_server
-from tests.harness.test_command_line import judged, listener, proxyspec, verdicts
+from tests.harness.program import proxyspec
+from tests.harness.test_command_line import judged, listener, verdicts
 
 DEADLINE = 2.0
 
@@ -72,6 +73,7 @@ def test_one_run_writes_every_format(lenient: str, tmp_path: Path) -> None:
     options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
     ended = proxyspec("run", lenient, "--case", "v1/port/65536", "--out", str(tmp_path / "run"), *options)
     assert ended.returncode == 1
+    assert f"proxyspec report {tmp_path / 'run'} -o report.html" in ended.stdout.splitlines()[-1]
     assert {test.attrib["name"] for test in ET.parse(files["junit"]).getroot().iter("testcase")} == {
         "v1/port/65536",
         "v1/tcp4/ok",

@@ -1,10 +1,9 @@
-"""The command line as a user meets it: real processes, real servers, exit codes and words."""
+"""The command line as a user meets it: real servers, exit codes and words."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -19,21 +18,11 @@ from proxyspec.haproxy.front import free_ports
 from proxyspec.records import CaseRecord, ConformanceRun, load_run
 from proxyspec.reference import reference_server
 from proxyspec_haproxy import DockerEngine
+from tests.harness.program import proxyspec
 
 #: Seconds; the waits of every case scale with it.
 #: Seconds; less, and on a busy machine the harness itself is too late.
 DEADLINE = 4.0
-
-
-def proxyspec(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "proxyspec", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
 
 
 def judged(out: Path) -> ConformanceRun:
@@ -110,6 +99,29 @@ def test_selected_cases_bring_their_controls(server: str, tmp_path: Path) -> Non
     ended = proxyspec("run", server, "--case", "v1/port/65536", "--out", str(tmp_path / "run"))
     assert ended.returncode == 0
     assert verdicts(tmp_path / "run") == {"v1/tcp4/ok": "PASS", "v1/port/65536": "PASS"}
+
+
+def test_a_fault_counts_once(tmp_path: Path) -> None:
+    options = ["--trust", "127.0.0.1", "--header-timeout", str(DEADLINE), "--defect", "v1-port-atoi"]
+    with reference_server(options, tmp_path / "journal") as (host, port):
+        target = f"smtp://{host}:{port}"
+        ended = proxyspec(
+            "run", target, "--case", "general/abort/*", "--not", "needs-v2", "--out", str(tmp_path / "run")
+        )
+    assert ended.returncode == 1
+    found = {record.id: record for record in judged(tmp_path / "run").cases}
+    assert [name for name, record in found.items() if record.verdict == "FAIL"] == ["v1/port/trailing-letter"]
+    presuming = [record for record in found.values() if record.premise == "v1/port/trailing-letter"]
+    assert {record.id.removeprefix("general/abort/") for record in presuming} == {
+        "prompt",
+        "soft",
+        "nothing-executed",
+        "no-second-try",
+        "no-second-try-at-once",
+    }
+    words = "v1/port/trailing-letter was accepted (accepted-proxied 192.0.2.1), so nothing shows how it is refused"
+    assert {(record.verdict, record.reason) for record in presuming} == {("UNTESTABLE", words)}
+    assert found["general/abort/not-echoed"].verdict == "PASS"
 
 
 @pytest.mark.haproxy
@@ -240,7 +252,8 @@ def test_an_interrupted_run_keeps_what_was_judged(tmp_path: Path, how: signal.Si
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             events = tmp_path / "run" / "events.ndjson"
             while process.poll() is None and (not events.exists() or '"id": "v2/tcp4/ok"' not in events.read_text()):
-                pass
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.01)
             process.send_signal(how)
             _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -265,6 +278,8 @@ def test_an_interrupted_run_keeps_what_was_judged(tmp_path: Path, how: signal.Si
         (["run", "no-such-host.invalid:25"], ["no-such-host.invalid"]),
         (["run", "127.0.0.1:1", "--untrusted", "192.0.2.9"], ["--untrusted 192.0.2.9"]),
         (["explain", "v1/tcp4/okay"], ["'v1/tcp4/okay' is no case", "v1/tcp4/ok"]),
+        (["explain", "v1/port"], ["'v1/port' names ", " cases: `proxyspec list v1/port` shows them"]),
+        (["explain", "v1/*/ok"], ["`proxyspec list 'v1/*/ok'` shows them"]),
         (["explain", "nonsense"], ["'nonsense' is no case; `proxyspec list` shows all cases"]),
         (["report", "/nowhere"], ["/nowhere", "no run record"]),
         (["serve", "--listen", "nonsense"], ["nonsense"]),
@@ -296,7 +311,10 @@ def test_every_case_can_be_listed_and_explained() -> None:
     assert "v1/port/65536" in plain
     assert "v2/tcp4/ok" not in plain
     assert proxyspec("list", "--case", "v1/port").stdout == plain
+    presuming = proxyspec("explain", "general/abort/soft").stdout
+    assert "premise   v1/port/trailing-letter asks whether it is refused at all" in presuming
     explained = proxyspec("explain", "v2/tlv/crc32c-mismatch").stdout
+    assert "premise" not in explained
     assert "2.2.3" in explained
     assert "v2/tlv/crc32c must be accepted" in explained
     assert "047edc6f" in explained.replace(" ", "")

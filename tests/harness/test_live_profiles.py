@@ -13,6 +13,7 @@ import pytest
 
 from proxyspec.model import EventKind
 from proxyspec.records import CaseRecord, ConformanceRun, load_run
+from tests.harness.program import proxyspec
 
 DEADLINE = 4.0
 
@@ -43,10 +44,7 @@ def reference(tmp_path: Path, *arguments: str) -> Iterator[str]:
 def run(tmp_path: Path, profile: str, *cases: str) -> dict[str, CaseRecord]:
     (tmp_path / "target.toml").write_text(profile)
     chosen = [word for case in cases for word in ("--case", case)]
-    command = [sys.executable, "-m", "proxyspec", "run", str(tmp_path / "target.toml"), *chosen]
-    ended = subprocess.run(
-        [*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = proxyspec("run", str(tmp_path / "target.toml"), *chosen, "--out", str(tmp_path / "run"))
     assert ended.returncode in (0, 1), ended.stdout + ended.stderr
     record = load_run(tmp_path / "run")
     assert isinstance(record, ConformanceRun)

@@ -155,6 +155,22 @@ def test_a_target_that_serves_nobody_afterwards_fails(script: Callable[[], Scrip
     assert words in judged.reason
 
 
+def test_harm_done_to_others_counts_although_the_header_was_accepted() -> None:
+    bad = case(Send(HEADER), accept=REFUSED)
+    how = replace(bad, id="c/how", premise=bad.id, then=NEXT)
+    accepted = seen(bad, Net())
+
+    def judged(script: Callable[[], Script]) -> Judgement:
+        found = seen(how, Net(script))
+        return judge(how, found, None, None, TARGET, ehlo_oracle, premise=accepted, premise_case=bad)
+
+    assert judged(healthy).verdict is Verdict.UNTESTABLE
+    assert f"{bad.id} was accepted" in judged(healthy).reason
+    harmed = judged(lambda: lambda received, half: [(0, FIN)] if received == OTHER else healthy()(received, half))
+    assert harmed.verdict is Verdict.FAIL
+    assert "after it was not served" in harmed.reason
+
+
 def test_what_was_not_tried_is_no_pass() -> None:
     one = case(Send(HEADER), then=NEXT)
     transcript = seen(replace(one, then=None), Net())
@@ -242,6 +258,25 @@ def test_a_busy_machine_makes_nobody_spin(ran: float, waited: float, wanted: Ver
         assert "too busy" in judged.reason
 
 
+def test_the_rest_behind_a_deadline_excuses_nobody_who_spun_before() -> None:
+    """On a busy machine too little is seen of it by then to call it spinning, but nothing that would call it idle."""
+    target = replace(TARGET, header_timeout=4.0)
+
+    async def main() -> Transcript:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
+        def processor() -> dict[int, Spent]:
+            until_now = min(loop.time() - began, target.header_timeout)
+            return {1: Spent(until_now * 0.11, until_now * 0.89)}
+
+        aids = Aids(another=Net(), processor=processor)
+        return await drive(case(Send(HEADER), then=NEXT), target, ROAD, ScriptedWire(healthy()), aids)
+
+    judged = verdict(case(Send(HEADER), then=NEXT), run_virtually(main()))
+    assert judged.verdict is Verdict.UNTESTABLE, judged.reason
+
+
 def test_processes_that_have_gone_are_not_watched() -> None:
     transcript = seen(case(Send(HEADER), then=NEXT), Net(), Aids(processor=lambda: None))
     assert transcript.first(EventKind.PROCESSOR) is None
@@ -256,8 +291,14 @@ class Mailbox:
     def __init__(self, address: str | None) -> None:
         self.address = address
         self.looks = 0
+        self.begun: list[str] = []
+
+    def begin(self, token: str) -> None:
+        assert self.looks == 0, "a session begins before it is looked for"
+        self.begun.append(token)
 
     def look(self, token: str, replies: bytes) -> Sighting | None:
+        assert self.begun == [token]
         assert token.endswith(".probe.test")
         assert b"220 " in replies
         self.looks += 1

@@ -33,6 +33,15 @@ def run(checkout: Path, fails: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([checkout / "tools/test"], env=environment, capture_output=True, text=True, timeout=30)
 
 
+def test_no_step_compiles_the_program_again_for_each_process(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    python = checkout / ".venv/bin/python"
+    python.write_text(python.read_text().replace("$0 $*", "$0 $* bytecode:${PYTHONDONTWRITEBYTECODE-written}", 1))
+    run(checkout, fails="no step is called so")
+    calls = (checkout / "calls").read_text().splitlines()
+    assert [call.split()[-1] for call in calls if "/python " in call] == ["bytecode:written"] * 2
+
+
 def test_every_step_is_run_and_success_is_zero(checkout: Path) -> None:
     ended = run(checkout, fails="no step is called so")
     assert (ended.returncode, "failed" in ended.stderr) == (0, False), ended.stderr

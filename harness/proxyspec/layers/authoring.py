@@ -23,7 +23,7 @@ Frames are bytes: the payload is added with `+`. What no function says, ProxyV1 
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from typing import Final, TypeVar
 
 from proxyspec.layers.tlv import TLV, TLVCRC32C, TLVSSL, SSLClient, SSLType, TLVNoop, TLVType
 from proxyspec.layers.v1 import ProxyV1
@@ -47,6 +47,7 @@ __all__ = [
 Text = str | bytes
 Part = str | bytes | int
 Extensions = Iterable[TLV | bytes]
+_Layer = TypeVar("_Layer", ProxyV1, ProxyV2, TLV)
 
 _DESTINATIONS: Final[dict[Family, str]] = {
     Family.INET: "192.0.2.2",
@@ -75,16 +76,15 @@ def v1(
     if strange := sorted(set(parts).difference(known)):
         raise TypeError(f"v1() has no part {strange[0]!r}; its parts are {', '.join(known)}")
     six = ":" in src if isinstance(src, str) else b":" in src
-    return bytes(
-        ProxyV1(
-            protocol=protocol if protocol is not None else "TCP6" if six else "TCP4",
-            src=src,
-            dst=dst if dst is not None else _DESTINATIONS[Family.INET6 if six else Family.INET],
-            sport=sport,
-            dport=dport,
-            **parts,
-        )
+    line = ProxyV1(
+        protocol=protocol if protocol is not None else "TCP6" if six else "TCP4",
+        src=src,
+        dst=dst if dst is not None else _DESTINATIONS[Family.INET6 if six else Family.INET],
+        sport=sport,
+        dport=dport,
+        **parts,
     )
+    return bytes(_single(line))
 
 
 def unknown(tail: Text = "") -> bytes:
@@ -92,7 +92,7 @@ def unknown(tail: Text = "") -> bytes:
 
     No space is put in front of the tail.
     """
-    return bytes(ProxyV1(protocol="UNKNOWN", rest=tail))
+    return bytes(_single(ProxyV1(protocol="UNKNOWN", rest=tail)))
 
 
 def v2(
@@ -134,7 +134,7 @@ def v2(
         address=block if address is None else address,
         tlvs=list(tlvs),
     )
-    return bytes(header)
+    return bytes(_single(header))
 
 
 def local(tlvs: Extensions = ()) -> bytes:
@@ -144,12 +144,12 @@ def local(tlvs: Extensions = ()) -> bytes:
 
 def tlv(type: int, value: Text = b"", length: int | None = None) -> TLV:
     """A TLV of any type (section 2.2); `length` is its length field, by default the bytes of the value."""
-    return TLV(type=type, value=value, len=length)
+    return _single(TLV(type=type, value=value, len=length))
 
 
 def noop(size: int = 0) -> TLV:
     """Padding that adds 3 + `size` bytes to the header (section 2.2.4)."""
-    return TLVNoop(value=bytes(size))
+    return _single(TLVNoop(value=bytes(size)))
 
 
 def crc32c(value: int | None = None) -> TLV:
@@ -157,7 +157,7 @@ def crc32c(value: int | None = None) -> TLV:
 
     For a checksum of another length use `tlv(TLVType.CRC32C, ...)`.
     """
-    return TLVCRC32C(value=value)
+    return _single(TLVCRC32C(value=value))
 
 
 def ssl(client: int = SSLClient.SSL, verify: int = 0, tlvs: Extensions = (), length: int | None = None) -> TLV:
@@ -165,7 +165,13 @@ def ssl(client: int = SSLClient.SSL, verify: int = 0, tlvs: Extensions = (), len
 
     Sub-TLVs are written `tlv(SSLType.VERSION, "TLSv1.3")`.
     """
-    return TLVSSL(client=int(client), verify=verify, tlvs=list(tlvs), len=length)
+    return _single(TLVSSL(client=int(client), verify=verify, tlvs=list(tlvs), len=length))
+
+
+def _single(packet: _Layer) -> _Layer:
+    """Tell Scapy that no field holds a set of values: it copies a packet before it builds it, to choose one of each."""
+    packet.explicit = 1
+    return packet
 
 
 def _block(src: Text, dst: Text | None, sport: int, dport: int) -> tuple[Family, bytes]:

@@ -35,7 +35,8 @@ def _spelt(value: object) -> object:
 class Record(BaseModel):
     """A frozen piece of a record that refuses fields it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+    # Built when it is first needed: a command writes or reads records of one kind.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

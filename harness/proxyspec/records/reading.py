@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,10 @@ _Stored = (
     ConformanceRun | LoadRun | TrafficRun | HAProxyFileRun | MutantsRun | SenderRun | ChecksRun | MatrixRun | PageRun
 )
 
-_ADAPTER: TypeAdapter[_Stored] = TypeAdapter(Annotated[_Stored, Field(discriminator="kind")])
+
+@cache
+def _adapter() -> TypeAdapter[_Stored]:
+    return TypeAdapter(Annotated[_Stored, Field(discriminator="kind")])
 
 
 class InvalidRun(Exception):
@@ -56,7 +60,7 @@ def load_run(path: Path) -> Run:
             "`proxyspec load` wrote"
         ) from error
     try:
-        return _ADAPTER.validate_json(text)
+        return _adapter().validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
@@ -68,6 +72,6 @@ def load_run(path: Path) -> Run:
 
 def run_schema() -> str:
     """Return the JSON Schema of `run.json`, indented."""
-    schema = _ADAPTER.json_schema(mode="serialization")
+    schema = _adapter().json_schema(mode="serialization")
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "proxyspec run record", **schema}
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"

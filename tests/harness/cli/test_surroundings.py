@@ -12,6 +12,7 @@ import pytest
 
 from proxyspec.records import load_run
 from proxyspec.reference import reference_server
+from tests.harness import program
 
 SHORT = ("--header-timeout", "2")
 CASE = ("--case", "v1/tcp4/ok", *SHORT)
@@ -33,9 +34,9 @@ def proxyspec(
     )
 
 
-def sober(ended: subprocess.CompletedProcess[bytes]) -> str:
+def sober(ended: subprocess.CompletedProcess[bytes] | subprocess.CompletedProcess[str]) -> str:
     """Return what was said on standard error, which shows no defect, traceback or escape."""
-    said = ended.stderr.decode()
+    said = ended.stderr.decode() if isinstance(ended.stderr, bytes) else ended.stderr
     assert not any(word in said for word in ("Traceback", "defect", "Exception ignored", "\x1b")), said
     return said
 
@@ -87,7 +88,7 @@ def filled(arguments: Sequence[str], target: str, done: Path, tmp_path: Path) ->
 def test_a_run_directory_that_cannot_be_is_named(
     arguments: Sequence[str], target: str, done: Path, tmp_path: Path
 ) -> None:
-    ended = proxyspec(*filled(arguments, target, done, tmp_path), "--out", "/dev/null/run")
+    ended = program.proxyspec(*filled(arguments, target, done, tmp_path), "--out", "/dev/null/run")
     assert ended.returncode == 2
     (line,) = sober(ended).splitlines()
     assert "/dev/null/run cannot be made: Not a directory" in line
@@ -108,7 +109,7 @@ def test_a_run_directory_that_cannot_be_is_named(
 def test_a_file_on_a_full_disk_is_named(
     arguments: Sequence[str], option: str, target: str, done: Path, tmp_path: Path
 ) -> None:
-    ended = proxyspec(*filled(arguments, target, done, tmp_path), "/dev/full")
+    ended = program.proxyspec(*filled(arguments, target, done, tmp_path), "/dev/full")
     assert ended.returncode == 2
     line = sober(ended).splitlines()[-1]
     assert f"{option} /dev/full cannot be written: No space left on device; name another file" in line
@@ -199,7 +200,7 @@ def test_what_is_no_text_is_named_without_its_escapes(
     (tmp_path / "latin").mkdir()
     for name in ("latin.toml", "latin/run.json"):
         (tmp_path / name).write_bytes(b'{"target": "caf\xe9 \x1b[31m"}')
-    ended = proxyspec(*(word.replace("NAME", ODD) for word in filled(arguments, target, done, tmp_path)))
+    ended = program.proxyspec(*(word.replace("NAME", ODD) for word in filled(arguments, target, done, tmp_path)))
     assert ended.returncode == 2
     assert words in sober(ended)
-    assert b"\x1b" not in ended.stdout
+    assert "\x1b" not in ended.stdout

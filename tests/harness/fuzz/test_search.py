@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -28,6 +27,7 @@ from proxyspec.oracle import ehlo_oracle
 from proxyspec.records import ConformanceRun, load_run
 from proxyspec.reference import reference_server
 from proxyspec.wire import Road
+from tests.harness.program import proxyspec
 
 #: Seconds; no frame may need it on a server that settles what a FIN ends.
 DEADLINE = 2.0
@@ -41,17 +41,6 @@ def server(tmp_path: Path, *defects: str) -> Iterator[Target]:
         arguments += ["--defect", defect]
     with reference_server(arguments, tmp_path / "journal.ndjson") as (host, port):
         yield Target(host=host, port=port, header_timeout=DEADLINE)
-
-
-def proxyspec(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "proxyspec", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
 
 
 class Collector(Listener):

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import socketserver
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from rich.console import Console
 from proxyspec.errors import UsageError
 from proxyspec.haproxy.status import MOST_ROWS, WIDE, Snapshot, resolve, screen, take
 from proxyspec_haproxy import RuntimeClient
+from tests.harness.program import proxyspec
 
 INFO = "Version: 2.6.12\x1b[2J\nPid: 4711\nUptime_sec: 7200\nCurrConns: 3\nCumConns: 120\nMaxconn: 400\nStopping: 1\n"
 COLUMNS = (
@@ -126,14 +125,7 @@ def test_run_means_one_haproxy_of_ours(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def status(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "proxyspec", "haproxy", "status", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
+    return proxyspec("haproxy", "status", *arguments)
 
 
 def test_the_command_shows_it_once_where_there_is_no_terminal(fake: Callable[[Answers], str]) -> None:

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 
 from proxyspec.records import load_run
 from proxyspec.records.haproxy_file import HAProxyFileRun
+from tests.harness.program import NOTHING, proxyspec
 
 pytestmark = pytest.mark.haproxy
 
 FILES = Path(__file__).parents[2] / "haproxy" / "config" / "files"
 
 
-def proxyspec(
-    *arguments: str | Path, timeout: float = 90, environment: Mapping[str, str] = MappingProxyType({})
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "proxyspec", "haproxy", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        env={**os.environ, "COLUMNS": "200", **environment},
-    )
+def haproxy(*arguments: str | Path, environment: Mapping[str, str] = NOTHING) -> subprocess.CompletedProcess[str]:
+    return proxyspec("haproxy", *map(str, arguments), environment=environment)
 
 
 def run_of(out: Path) -> HAProxyFileRun:
@@ -41,7 +31,7 @@ def run_of(out: Path) -> HAProxyFileRun:
 
 
 def tried(name: str, out: Path, *arguments: str) -> tuple[int, HAProxyFileRun]:
-    done = proxyspec("try", FILES / name, "--haproxy", "binary", "--time", "3", "--out", out, *arguments)
+    done = haproxy("try", FILES / name, "--haproxy", "binary", "--time", "3", "--out", out, *arguments)
     assert done.returncode in (0, 1), done.stderr
     assert done.stderr == ""
     return done.returncode, run_of(out)
@@ -60,7 +50,7 @@ def tried(name: str, out: Path, *arguments: str) -> tuple[int, HAProxyFileRun]:
     ],
 )
 def test_check(name: str, code: int, refused: set[int], tmp_path: Path) -> None:
-    done = proxyspec("check", FILES / name, "--haproxy", "binary", "--out", tmp_path / "run", "--strict")
+    done = haproxy("check", FILES / name, "--haproxy", "binary", "--out", tmp_path / "run", "--strict")
     assert (done.returncode, done.stderr) == (code, "")
     run = run_of(tmp_path / "run")
     assert run.exit_code == code
@@ -80,7 +70,7 @@ def test_check_reads_several_files_and_maps_haproxys_words_to_them(tmp_path: Pat
     one, two = tmp_path / "one.cfg", tmp_path / "two.cfg"
     one.write_text("defaults\n mode tcp\n timeout connect 5s\n timeout client 5m\n timeout server 5m\n")
     two.write_text('listen smtp\n bind :25\n frobnicate "${SECRET_WORD}\x1b[2J"\n server a 192.0.2.1:25 check\n')
-    done = proxyspec("check", one, two, "--haproxy", "binary", "--json", "-", "--out", tmp_path / "run")
+    done = haproxy("check", one, two, "--haproxy", "binary", "--json", "-", "--out", tmp_path / "run")
     run = json.loads(done.stdout)
     assert run["files"] == [str(one), str(two)]
     refused = [(f["file"], f["line"]) for f in run["findings"] if f["rule"] == "haproxy/refuses"]
@@ -94,7 +84,7 @@ def test_check_reads_several_files_and_maps_haproxys_words_to_them(tmp_path: Pat
     [
         (["check", "/nowhere.cfg"], 2, "/nowhere.cfg cannot be read: No such file or directory"),
         (["check", "{plain}", "--server-versions", "3"], 2, "write 1, 2 or 1,2"),
-        (["check", "{plain}", "--header-timeout", "0"], 2, "between 0.1 and 3600 seconds"),
+        (["check", "{plain}", "--header-timeout", "0"], 2, "--header-timeout 0 is out of range"),
         (["check", "{plain}", "--haproxy", "podman"], 2, "--haproxy: HAProxy engine 'podman'"),
         (["check", "{plain}", "--json", "{plain}/x"], 2, "cannot be written: name a file in a directory that is yours"),
         (["try", "{plain}", "--html", "-", "--junit", "-"], 2, "standard output can hold one result"),
@@ -119,7 +109,7 @@ def test_what_cannot_be_done_is_said(arguments: list[str], code: int, words: str
         (tmp_path / f"{name}.cfg").write_text(text)
     paths = {name: str(tmp_path / f"{name}.cfg") for name in texts}
     extra = [] if arguments[0] == "status" else ["--out", str(tmp_path / "run")]
-    done = proxyspec(*(argument.format(**paths) for argument in arguments), *extra)
+    done = haproxy(*(argument.format(**paths) for argument in arguments), *extra)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -127,7 +117,7 @@ def test_what_cannot_be_done_is_said(arguments: list[str], code: int, words: str
 
 def test_a_file_that_cannot_be_written_keeps_no_other_away(tmp_path: Path) -> None:
     out, page, summary = tmp_path / "run", tmp_path / "page.html", tmp_path / "summary.md"
-    done = proxyspec(
+    done = haproxy(
         *("check", FILES / "corrected.cfg", "--haproxy", "binary", "--out", out),
         *("--json", "/dev/full", "--html", page, "--markdown", "auto"),
         environment={"GITHUB_STEP_SUMMARY": str(summary)},
@@ -210,7 +200,7 @@ def test_try_shows_which_version_is_sent(tmp_path: Path) -> None:
 def test_try_says_what_haproxy_refuses_at_the_line_of_the_original(tmp_path: Path) -> None:
     file = tmp_path / "bad.cfg"
     file.write_text("listen smtp\n mode tcp\n bind :25\n frobnicate\n server a 192.0.2.1:25 check\n")
-    done = proxyspec("try", file, "--haproxy", "binary", "--out", tmp_path / "run")
+    done = haproxy("try", file, "--haproxy", "binary", "--out", tmp_path / "run")
     run = run_of(tmp_path / "run")
     assert done.returncode == 1
     assert [(f.rule, f.line) for f in run.findings] == [("haproxy/refuses", 4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -90,7 +91,8 @@ def test_an_interrupted_run_stops_its_server(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         events = tmp_path / "run" / "events.ndjson"
         while process.poll() is None and (not events.exists() or '"run-started"' not in events.read_text()):
-            pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.01)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == ExitCode.INTERRUPTED, errors
