@@ -8,12 +8,13 @@ ProxyspecError
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
-__all__ = ["ExitCode", "HarnessError", "ProxyspecError", "UsageError"]
+__all__ = ["ExitCode", "HarnessError", "ProxyspecError", "UsageError", "joint_exit_code"]
 
 
 class ExitCode(enum.IntEnum):
-    """Exit codes, as the README lists them; of several that apply the first in order of `exit_code_of` counts."""
+    """Exit codes, as the README lists them."""
 
     OK = 0
     #: An unexpected FAIL or UNTESTABLE, a missed load threshold.
@@ -28,6 +29,23 @@ class ExitCode(enum.IntEnum):
     NOTHING = 5
     #: Interrupted; what was measured so far is written.
     INTERRUPTED = 130
+
+
+#: Which of several runs' exit codes counts, the first that occurs; `NOTHING` only if it is every run's.
+_ORDER = (
+    ExitCode.INTERRUPTED,
+    ExitCode.USAGE,
+    ExitCode.HARNESS,
+    ExitCode.UNJUDGEABLE,
+    ExitCode.FAILED,
+    ExitCode.OK,
+    ExitCode.NOTHING,
+)
+
+
+def joint_exit_code(codes: Sequence[ExitCode]) -> ExitCode:
+    """Return the exit code of several runs; without any there was nothing."""
+    return min(codes, key=_ORDER.index, default=ExitCode.NOTHING)
 
 
 class ProxyspecError(Exception):

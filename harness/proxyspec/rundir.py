@@ -17,6 +17,7 @@ from types import TracebackType
 from pydantic import BaseModel
 
 from proxyspec.errors import HarnessError, UsageError
+from proxyspec.wholefile import write_whole
 
 __all__ = ["DEFAULT_PARENT", "RunDirectory", "has_record", "is_own_file"]
 
@@ -46,23 +47,6 @@ def _append(file: FileIO, line: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _whole(path: Path, text: str) -> Path:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", errors="backslashreplace", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as draft:
-        try:
-            draft.write(text)
-            draft.flush()
-            Path(draft.name).chmod(0o644)
-            Path(draft.name).replace(path)
-        except BaseException:
-            Path(draft.name).unlink(missing_ok=True)
-            raise
-    return path
-
-
 class RunDirectory:
     """A directory that belongs to one run: `events.ndjson`, `run.json`, `evidence/`.
 
@@ -76,6 +60,7 @@ class RunDirectory:
         self.id = run_id
         self._made = made
         self._events: FileIO | None = None
+        self._told = 0
         self._spare: Path | None = None
         self._reason = ""
 
@@ -111,12 +96,13 @@ class RunDirectory:
     ) -> None:
         """Raise HarnessError if something lies elsewhere; an interrupt is passed on as it is.
 
-        What ends before it has begun leaves no directory behind.
+        Without an event there is no stream, and what ends before it has begun leaves no directory behind.
         """
         if self._events is not None:
             self._events.close()
             self._events = None
-        if error is not None:
+        # A usage error right behind the first event, which says what is to be run, is one before it has begun.
+        if self._told <= (1 if isinstance(error, UsageError) else 0):
             self._clear()
         if self._spare is not None and (kind is None or issubclass(kind, Exception)):
             words = f"{error}; and {self.path}" if error is not None else str(self.path)
@@ -126,10 +112,9 @@ class RunDirectory:
             ) from error
 
     def _clear(self) -> None:
-        """Take away the stream if nothing is in it, and the directory if it was made for this run and is empty."""
+        """Take away the stream, and the directory if it was made for this run and nothing else is in it."""
         with contextlib.suppress(OSError):
-            if (events := self.path / _EVENTS).is_file() and not events.stat().st_size:
-                events.unlink()
+            (self.path / _EVENTS).unlink(missing_ok=True)
             if self._made:
                 self.path.rmdir()
 
@@ -155,6 +140,7 @@ class RunDirectory:
         """
         assert self._events is not None, "use the run directory as a context manager"
         values = fields.model_dump(mode="json") if isinstance(fields, BaseModel) else dict(fields)
+        self._told += 1
         line = {"event": name, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
         whole = json.dumps(line).encode() + b"\n"
         try:
@@ -175,13 +161,13 @@ class RunDirectory:
             HarnessError: the disk is full or gone, and so is the temporary one, or the context is not entered.
         """
         try:
-            return _whole(self.path / name, text)
+            return write_whole(self.path / name, text)
         except OSError as error:
             if self._events is None:
                 raise _unwritable(self.path / name, error) from error
             spare = self._elsewhere(error) / name
         try:
-            return _whole(spare, text)
+            return write_whole(spare, text)
         except OSError as error:
             raise _unwritable(spare, error) from error
 

@@ -56,6 +56,19 @@ def test_what_ends_before_it_begins_leaves_nothing_behind(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
 
 
+def test_a_usage_error_behind_the_first_event_is_one_before_it_begins(tmp_path: Path) -> None:
+    def refused(out: RunDirectory) -> None:
+        out.event("run-started", {})
+        if out.path.name == "two":
+            out.event("load-started", {})
+        raise UsageError("no users")
+
+    for name in ("one", "two"):
+        with pytest.raises(UsageError, match="no users"), RunDirectory.create("load", tmp_path / name) as out:
+            refused(out)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["two", "two/events.ndjson"]
+
+
 def test_what_ends_later_leaves_all_it_has(tmp_path: Path) -> None:
     def died(out: RunDirectory) -> None:
         if out.path.name == "logged":

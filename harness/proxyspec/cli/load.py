@@ -14,7 +14,7 @@ import typer
 
 from proxyspec.cli.options import AllowOption, HAProxyOption, OutOption, TimeoutOption, TrustedOption
 from proxyspec.cli.terminal import print_record
-from proxyspec.errors import ExitCode, UsageError
+from proxyspec.errors import ExitCode, UsageError, joint_exit_code
 from proxyspec.load.options import HeaderKind, LoadOptions, Tls, parse_duration
 from proxyspec.model import Target, Via
 from proxyspec.printable import printable
@@ -156,28 +156,26 @@ def _compare(
     turns = list(rounds(variants, count))
     _require_engines(variants)
     console = make_console()
-    parent = RunDirectory.create("compare", out_dir).path
     found: list[tuple[str, LoadRun]] = []
-    worst = ExitCode.OK
-    for number, variant in turns:
-        console.rule(f"round {number} of {count}: {variant.name}", align="left", style="dim")
-        sources = options.sources if variant.source is None else (variant.source,)
-        chosen = dataclasses.replace(options, header=variant.header, sources=sources)
-        name = "".join(c if c.isalnum() or c in "-." else "-" for c in variant.name)
-        code, path = load_target(
-            target, parent / f"{number:03}-{name}", chosen, haproxy=variant.haproxy, via=variant.via
-        )
-        run = load_run(path)
-        if isinstance(run, LoadRun):
-            found.append((variant.name, run))
-        if code == ExitCode.INTERRUPTED:
-            worst = ExitCode.INTERRUPTED
-            break
-        worst = ExitCode(max(worst, code))
+    codes = []
+    with RunDirectory.create("compare", out_dir) as parent:
+        for number, variant in turns:
+            console.rule(f"round {number} of {count}: {variant.name}", align="left", style="dim")
+            sources = options.sources if variant.source is None else (variant.source,)
+            chosen = dataclasses.replace(options, header=variant.header, sources=sources)
+            name = "".join(c if c.isalnum() or c in "-." else "-" for c in variant.name)
+            folder = parent.path / f"{number:03}-{name}"
+            code, path = load_target(target, folder, chosen, haproxy=variant.haproxy, via=variant.via)
+            codes.append(ExitCode(code))
+            run = load_run(path)
+            if isinstance(run, LoadRun):
+                found.append((variant.name, run))
+            if code == ExitCode.INTERRUPTED:
+                break
     print_comparison(console, "road", found)
-    command = f"proxyspec report {shlex.quote(printable(str(parent)))}/*"
+    command = f"proxyspec report {shlex.quote(printable(str(parent.path)))}/*"
     console.print(f"all runs: {command}", highlight=False, markup=False, soft_wrap=True)
-    return worst
+    return joint_exit_code(codes)
 
 
 def load(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from proxyspec.cli import streams
 from proxyspec.errors import UsageError
 from proxyspec.printable import printable
+from proxyspec.wholefile import write_whole
 
 if TYPE_CHECKING:
     from proxyspec.records import Run
@@ -80,20 +80,11 @@ def write_text(path: str, text: str, option: str) -> None:
         return
     output = Path(path)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
         if output.exists() and not output.is_file():
             # A device or a pipe is written, never replaced.
             output.write_text(text, encoding="utf-8")
-            return
-        descriptor, draft = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(draft).chmod(0o644)
-            Path(draft).replace(output)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        else:
+            write_whole(output, text)
     except OSError as error:
         raise UsageError(
             f"{option} {path} cannot be written: {error.strerror or error}; name another file, or - for standard output"

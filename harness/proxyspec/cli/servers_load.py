@@ -11,7 +11,7 @@ import typer
 
 from proxyspec.cli.load import load_target, profile_of
 from proxyspec.cli.options import HAProxyOption, OutOption
-from proxyspec.errors import ExitCode, UsageError
+from proxyspec.errors import ExitCode, UsageError, joint_exit_code
 from proxyspec.interruption import until_interrupted
 from proxyspec.load.options import HeaderKind, LoadOptions, parse_duration
 from proxyspec.model import Via
@@ -58,7 +58,6 @@ def load(
       proxyspec servers load postfix opensmtpd --rounds 5 --haproxy docker:3.2
     """
     from proxyspec.cli import terminal
-    from proxyspec.cli.fronts import joint_exit_code
     from proxyspec.cli.report import write_report
     from proxyspec.load.console import print_comparison
     from proxyspec.model import Capability, Verdict

@@ -35,10 +35,11 @@ from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, Tls, parse_sources
 from proxyspec.load.sampling import HAProxyProbe, ProbeLost, Sampler, probes
 from proxyspec.load.scripts import delivery
 from proxyspec.load.thresholds import judge, parse_expectation
+from proxyspec.printable import printable
 from proxyspec.records.load import LoadPoint, LoadSample, Threshold
 from proxyspec.targets import bindable
 
-__all__ = ["Profile", "declare"]
+__all__ = ["Profile", "Reporter", "declare", "declared", "refuse"]
 
 _log = logging.getLogger("proxyspec.load")
 
@@ -64,6 +65,7 @@ GLANCE = 0.1
 
 #: Names of our parts in Locust's messages.
 _FIGURES, _OWN, _STOP, _STOPPED = "proxyspec", "proxyspec-own", "proxyspec-stop", "proxyspec-stopped"
+_USERS = "proxyspec-users"
 #: The name this process goes by among those that are watched, where it makes the connections itself.
 _HERE = "here"
 
@@ -90,6 +92,10 @@ class Profile:
         return self.thresholds(header_timeout) if callable(self.thresholds) else self.thresholds
 
 
+#: Those of this process; Locust's hooks call them.
+_plugins: list[_Plugin] = []
+
+
 def declare(profile: Profile) -> None:
     """Make the locustfile that calls this a profile, under plain `locust` as under `proxyspec load`.
 
@@ -98,14 +104,19 @@ def declare(profile: Profile) -> None:
     """
     for text in profile.expected(HEADER_TIMEOUT):
         parse_expectation(text)
-    _Plugin(profile)
+    _plugins.append(_Plugin(profile))
+
+
+def declared() -> bool:
+    """Tell whether a locustfile was loaded that is a profile."""
+    return bool(_plugins)
 
 
 def _interrupt() -> NoReturn:
     raise KeyboardInterrupt
 
 
-class _Reporter:
+class Reporter:
     """Writes messages to the process that started this one; without one they go nowhere."""
 
     def __init__(self, descriptor: int | None) -> None:
@@ -129,12 +140,20 @@ class _Reporter:
             rest = rest[os.write(self._descriptor, rest) :]
 
 
+def refuse(reporter: Reporter, message: str) -> NoReturn:
+    """End this process, which cannot begin the load, and say why."""
+    with contextlib.suppress(BrokenPipeError):
+        reporter.send(Refused(message=message))
+    print(f"proxyspec: {message}", file=sys.stderr)
+    sys.exit(ExitCode.USAGE)
+
+
 class _Plugin:
     """Listens to Locust's events for the life of one process: alone, as a worker, or as the master of some."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._reporter = _Reporter(None)
+        self._reporter = Reporter(None)
         self._environment: Any = None
         self._figures = Figures()
         #: What workers reported since the last sample, and who of them did; the master's alone.
@@ -231,19 +250,29 @@ class _Plugin:
             runner.register_message(_STOP, self._on_stop_ordered, concurrent=True)
             locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY
         else:
-            self._reporter = _Reporter(options.report_fd)
+            self._reporter = Reporter(options.report_fd)
         if isinstance(runner, MasterRunner):
             runner.register_message(_STOPPED, self._on_stopped)
+            # Locust sends its options along with the order to begin.
+            setattr(options, _USERS, self._users_declared())
         # Locust says by itself why it stops; gevent need not print a traceback beside it.
         hub = gevent.get_hub()
         hub.NOT_ERROR = (*hub.NOT_ERROR, StopTest, KeyboardInterrupt)
         # Ctrl-C belongs to Locust's main loop, not to the session that happens to run.
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             gevent.signal_handler(signal.SIGINT, _interrupt)
+        if environment.shape_class is not None and options.headless and not self._is_worker:
+            gevent.signal_handler(signal.SIGTERM, self._on_sigterm)
         try:
             self._check(options)
         except UsageError as error:
-            self._refuse(str(error))
+            refuse(self._reporter, str(error))
+
+    def _on_sigterm(self) -> None:
+        """End a load with a shape in order: Locust itself listens to SIGTERM only once the shape is over."""
+        shape = self._environment.runner.shape_greenlet
+        if self._began is None or (shape is not None and not shape.ready()):
+            _interrupt()
 
     def _check(self, options: Any) -> None:
         """Refuse early, before Locust starts anything, what no user could work with."""
@@ -304,12 +333,6 @@ class _Plugin:
                     )
         return Sampler(found)
 
-    def _refuse(self, message: str) -> NoReturn:
-        with contextlib.suppress(BrokenPipeError):
-            self._reporter.send(Refused(message=message))
-        print(f"proxyspec: {message}", file=sys.stderr)
-        sys.exit(ExitCode.USAGE)
-
     def _on_report_to_master(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         # A worker's first report may go out before Locust says that it is there.
         figures = Figures() if self._environment is None else self._meter.take()
@@ -346,6 +369,19 @@ class _Plugin:
         assert self._began is not None
         return time.perf_counter() - self._began
 
+    def _users_declared(self) -> str:
+        return ", ".join(sorted(user.__name__ for user in self._environment.user_classes))
+
+    def _agree_with(self, of_master: object) -> None:
+        """Refuse to work for a master with other users, whom Locust would look for in vain."""
+        own = self._users_declared()
+        if isinstance(of_master, str) and of_master != own:
+            refuse(
+                self._reporter,
+                f"the users of the master's load are {printable(of_master)}, and those of this worker's are {own}: "
+                "give both the same --profile",
+            )
+
     def _on_test_start(self, environment: Any, **_: Any) -> None:
         if self._environment is None:
             # A worker may be told to begin before Locust says that it is there.
@@ -356,9 +392,10 @@ class _Plugin:
         self._workers, self._heard_from, self._stopped, self._users_of = set(), set(), set(), {}
         self._points, self._samples, self._untold, self._watched = [], [], [], Watched()
         self._watch.read()
-        if self._is_worker:
-            return
         options = self._environment.parsed_options
+        if self._is_worker:
+            self._agree_with(getattr(options, _USERS, None))
+            return
         if self._reporter.heard:
             self._tell(
                 Started(

@@ -23,8 +23,8 @@ from proxyspec.load.messages import Finished, Lines, Refused, Started, Tick, par
 from proxyspec.load.options import AUTH_VARIABLE, HeaderKind, LoadOptions
 from proxyspec.load.stages import held, knee
 from proxyspec.load.thresholds import judge, merge, parse_expectation
+from proxyspec.logs import last_lines
 from proxyspec.model import Target, Via
-from proxyspec.printable import printable
 from proxyspec.records import HAProxyRecord, LoadError, LoadPoint, LoadRun, Threshold
 from proxyspec.records.load import LoadSample
 from proxyspec.rundir import RunDirectory
@@ -117,8 +117,8 @@ def _command(
     if front is not None:
         url, host, source = f"smtp://{front.road.host}:{front.road.port}", front.road.host, front.road.source
         header = HeaderKind.NONE if front.adds_header else header
-    words = [sys.executable, "-P", "-m", "locust", "--locustfile", str(profile.absolute()), "--headless"]
-    words += ["--only-summary", "--host", url, "--report-fd", str(descriptor)]
+    words = [sys.executable, "-P", "-m", "proxyspec.load.process", "--locustfile", str(profile.absolute())]
+    words += ["--headless", "--only-summary", "--host", url, "--report-fd", str(descriptor)]
     chosen: list[tuple[str, object]] = [
         ("--users", options.users),
         ("--spawn-rate", options.spawn_rate),
@@ -194,13 +194,15 @@ class _Locust:
             self._process.terminate()
 
     def messages(self, patience: float) -> Iterator[Started | Tick | Finished | Refused] | None:
-        """Return what arrived within `patience` seconds; None when it has closed its end.
+        """Return what arrived within `patience` seconds; None when nothing more will.
 
         Raises:
             HarnessError: it said what no profile says.
         """
+        over = self._process.poll() is not None
         if not select.select([self._pipe], [], [], patience)[0]:
-            return iter(())
+            # Workers that have outlived it hold the pipe open, and tell nothing.
+            return None if over else iter(())
         data = os.read(self._pipe, 65536)
         if not data:
             return None
@@ -209,14 +211,16 @@ class _Locust:
         except ValueError as error:
             raise HarnessError(f"the Locust process talks nonsense: {error}; its log is {self._log}") from error
 
+    def forget(self) -> None:
+        """Take its log away: all that it had to say is in the message it ended with."""
+        self._log.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._log.parent.rmdir()
+
     def last_words(self) -> str:
         """Return the last line of its log that says anything, control characters made visible."""
-        with contextlib.suppress(OSError), self._log.open("rb") as file:
-            file.seek(max(0, self._log.stat().st_size - 8192))
-            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
-            if lines:
-                return printable(lines[-1][:300])
-        return "it said nothing"
+        lines = last_lines(self._log, 8192)
+        return lines[-1][:300] if lines else "it said nothing"
 
 
 def _listen(
@@ -239,6 +243,7 @@ def _listen(
         for message in messages:
             match message:
                 case Refused():
+                    locust.forget()
                     raise UsageError(message.message)
                 case Started():
                     heard.started = message

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from proxyspec.errors import ExitCode, HarnessError
+from proxyspec.errors import ExitCode, HarnessError, joint_exit_code
 from proxyspec.load.comparison import rounds
 from proxyspec.load.options import HeaderKind
 from proxyspec.model import Target, Verdict
@@ -71,7 +71,7 @@ def _header(server: str, wanted: HeaderKind | None, versions: frozenset[int]) ->
 async def load_servers(
     rows: Sequence[Row], count: int, out: Path, drive: Drive, *, cache: Path | None, header: HeaderKind | None
 ) -> ExitCode:
-    """Load the server of each row `count` times, interleaved; return the worst exit code of the loads.
+    """Load the server of each row `count` times, interleaved; return the exit code of all loads.
 
     Run directories, logs and target profiles go below `out`. Rows get what was found as it is found.
 
@@ -86,7 +86,7 @@ async def load_servers(
         except ServerFailed as error:
             row.missing = True
             row.troubles.append(str(error))
-    worst = ExitCode.OK
+    codes = [ExitCode.OK]
     for number, row in turns:
         if row.missing:
             continue
@@ -100,8 +100,8 @@ async def load_servers(
             row.seconds += time.monotonic() - began
         if code is ExitCode.INTERRUPTED:
             return code
-        worst = max(worst, code)
-    return worst
+        codes.append(code)
+    return joint_exit_code(codes)
 
 
 async def _one(

@@ -120,6 +120,16 @@ def test_what_the_machine_does_not_have_is_told_before_the_load(
     assert "Traceback" not in done.stderr
 
 
+def test_a_comparison_that_cannot_begin_leaves_nothing_behind(tmp_path: Path) -> None:
+    profile, out = tmp_path / "mine.py", tmp_path / "out"
+    profile.write_text('"""Nobody in it."""\n')
+    with fake_smtp() as fake:
+        done = _proxyspec(fake.url, "--profile", str(profile), "--compare", "v1,v2", "--out", str(out))
+    assert done.returncode == 2, done.stdout
+    assert f"the locustfile {profile} declares no profile" in done.stderr
+    assert not out.exists()
+
+
 def test_roads_are_compared_in_rounds(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with fake_smtp() as fake:

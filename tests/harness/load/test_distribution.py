@@ -72,6 +72,23 @@ def test_four_workers_add_up_to_what_the_server_counted(tmp_path: Path) -> None:
     assert run.generator.processes == 4
 
 
+def test_a_worker_with_another_profile_than_its_master_says_so(tmp_path: Path) -> None:
+    master = f"127.0.0.1:{free_ports(1)[0]}"
+    command = [sys.executable, "-m", "proxyspec", "load", "--worker", "--profile", "spike", "--master-host", master]
+    with (
+        measured() as server,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as worker,
+    ):
+        host, _, port = master.partition(":")
+        run = _run(server, tmp_path / "out", LoadOptions(users=2, seconds=2, master=Master(host, int(port), 1)))
+        _, said = worker.communicate(timeout=30)
+    assert run.sessions == 0
+    assert worker.returncode == ExitCode.USAGE, said
+    assert "the users of the master's load are Steady, and those of this worker's are Sender" in said
+    assert "--profile" in said
+    assert "Traceback" not in said
+
+
 def test_a_worker_killed_in_the_middle_is_told_and_the_rest_adds_up(tmp_path: Path) -> None:
     class Killer(LoadListener):
         def ticked(self, message: Tick) -> None:
@@ -104,6 +121,34 @@ def test_a_worker_killed_in_the_middle_is_told_and_the_rest_adds_up(tmp_path: Pa
     # What the dead one did since its last report is missing, and nothing else.
     last = [sample for sample in run.samples if sample.source == "server"][-1]
     assert 20 < run.sessions <= last.values["ended quit"]
+
+
+#: The command line, with a signal at the moment at which the first process that it starts is there.
+INTERRUPTED_AT_BIRTH = """
+import signal, sys
+from proxyspec.cli import main
+
+number = int(sys.argv.pop(1))
+
+def birth(frame, event, argument):
+    if event == "c_return" and argument.__name__ == "fork_exec":
+        sys.setprofile(None)
+        signal.raise_signal(number)
+
+sys.setprofile(birth)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_interrupted_while_it_starts_locust_ends_that_too(number: signal.Signals) -> None:
+    nobody = f"127.0.0.1:{free_ports(1)[0]}"
+    words = [str(int(number)), "load", "--worker", "--profile", "steady", "--master-host", nobody]
+    # Who were left would hold its standard error open.
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT_BIRTH, *words], capture_output=True, text=True, timeout=40, check=False
+    )
+    assert ended.returncode == ExitCode.INTERRUPTED, ended.stderr
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from proxyspec.rundir import RunDirectory
 
 from .fake_smtp import FakeSmtp, Vice, fake_smtp
 
-STEADY = Path(proxyspec_scenarios.load.__path__[0]) / "steady.py"
+STEADY, THROUGHPUT = (Path(proxyspec_scenarios.load.__path__[0]) / f"{name}.py" for name in ("steady", "throughput"))
 
 LOCUSTFILE = '''"""A profile of the tests."""
 import os
@@ -278,22 +278,51 @@ def test_nobody_listening_is_told_before_locust_starts(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "evidence").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_keeps_what_was_measured(tmp_path: Path, number: signal.Signals) -> None:
-    class Impatient(Hearer):
-        def ticked(self, message: Tick) -> None:
-            super().ticked(message)
-            if len(self.ticks) == 1:
-                os.kill(os.getpid(), number)
+class Impatient(Hearer):
+    """Sends a signal once the load is well under way."""
 
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__()
+        self._number = number
+
+    def ticked(self, message: Tick) -> None:
+        super().ticked(message)
+        # Once: a second signal would not wait for what was measured.
+        if message.sessions and not any(tick.sessions for tick in self.ticks[:-1]):
+            os.kill(os.getpid(), self._number)
+
+
+# Locust itself listens to SIGTERM when a load with a shape is over, and not before.
+@pytest.mark.parametrize("profile", [STEADY, THROUGHPUT])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_keeps_what_was_measured(tmp_path: Path, number: signal.Signals, profile: Path) -> None:
     before = signal.getsignal(number)
     with fake_smtp() as fake:
-        run = _run(fake, tmp_path / "out", LoadOptions(users=2, seconds=600), Impatient())
+        run = _run(fake, tmp_path / "out", LoadOptions(users=2, seconds=600), Impatient(number), profile)
     assert (run.status, run.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
     assert run.sessions == len(fake.messages) > 0
     assert {step.count for step in run.steps} == {run.sessions}
     assert run.duration < 60
     assert signal.getsignal(number) is before
+    assert _no_child_left()
+
+
+def test_an_interruption_of_several_processes_keeps_what_each_measured(tmp_path: Path) -> None:
+    options = LoadOptions(users=64, seconds=600, processes=2)
+    with fake_smtp() as fake:
+        run = _run(fake, tmp_path / "out", options, Impatient(signal.SIGTERM), THROUGHPUT)
+    assert (run.status, run.lost) == ("interrupted", 0)
+    assert {step.count for step in run.steps} == {run.sessions} == {len(fake.messages)}
+    assert run.sessions > 0
+    assert _no_child_left()
+
+
+def test_workers_do_not_keep_a_load_waiting_whose_locust_has_died(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.py"
+    # What is left of it holds the pipe open that its figures would come through.
+    profile.write_text(LOCUSTFILE.format(work="time.sleep(600) if os.fork() == 0 else os._exit(9)"))
+    with fake_smtp() as fake, pytest.raises(HarnessError, match="ended without figures"):
+        _run(fake, tmp_path / "out", LoadOptions(seconds=600), profile=profile)
     assert _no_child_left()
 
 
@@ -354,6 +383,40 @@ def test_a_profile_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     profile.write_text("import nonsuch_module\n")
     with fake_smtp() as fake, pytest.raises(UsageError, match=r"mine\.py does not start: ModuleNotFoundError"):
         _run(fake, tmp_path / "out", LoadOptions(seconds=1), profile=profile)
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["evidence", "locust.log"]
+
+
+_USER = "from locust import task\nfrom proxyspec.load.client import ProxySmtpUser\nclass Mine(ProxySmtpUser):\n"
+_DECLARED = (
+    "from proxyspec.load.plugin import Profile, declare\n"
+    "declare(Profile(users=1, spawn_rate=1, seconds=1, thresholds=()))\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", r"mine\.py declares no profile: call declare\("),
+        (f"{_USER}    @task\n    def go(self): pass\n", r"mine\.py declares no profile: call declare\("),
+        (_DECLARED, r"mine\.py has no users: add a class derived from ProxySmtpUser"),
+        (f"{_DECLARED}{_USER}    abstract = True\n", r"mine\.py has no users: add a class derived from ProxySmtpUser"),
+        (f"{_DECLARED}{_USER}    pass\n", r"mine\.py gives its user Mine no task: add a method with @task"),
+    ],
+)
+def test_what_a_locustfile_lacks_is_said_and_nothing_is_left_behind(tmp_path: Path, text: str, words: str) -> None:
+    profile, out = tmp_path / "mine.py", tmp_path / "out"
+    profile.write_text(text)
+    with fake_smtp() as fake, pytest.raises(UsageError, match=words):
+        _run(fake, out, LoadOptions(seconds=1), profile=profile)
+    assert not out.exists()
+
+
+def test_a_user_that_runs_by_itself_needs_no_task(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.py"
+    profile.write_text(f"{_DECLARED}{_USER}    def run(self): self.client.session()\n")
+    with fake_smtp() as fake:
+        run = _run(fake, tmp_path / "out", LoadOptions(seconds=1), profile=profile)
+    assert (run.sessions, run.failures) == (1, 0)
 
 
 def test_locust_dying_half_way_is_the_harness_own_fault(tmp_path: Path) -> None:
