@@ -36,7 +36,6 @@ from proxyspec_haproxy.runtime import (
     Reload,
     RuntimeClient,
     RuntimeUnavailable,
-    ServerState,
     StatRow,
     UnexpectedAnswer,
 )
@@ -114,7 +113,6 @@ __all__ = [
     "RuntimeClient",
     "RuntimeUnavailable",
     "Server",
-    "ServerState",
     "Settings",
     "StartFailed",
     "StatRow",

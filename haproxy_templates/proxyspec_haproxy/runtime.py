@@ -14,7 +14,6 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,21 +23,18 @@ from proxyspec_haproxy.logs import visible
 __all__ = [
     "Check",
     "CommandError",
-    "Health",
     "Info",
     "MasterClient",
     "Process",
     "Reload",
     "RuntimeClient",
     "RuntimeUnavailable",
-    "ServerState",
     "StatRow",
     "UnexpectedAnswer",
     "current_workers",
     "parse_info",
     "parse_processes",
     "parse_reload",
-    "parse_servers_state",
     "parse_sessions",
     "parse_stat",
 ]
@@ -52,31 +48,6 @@ _MAX_PORT: Final = 65_535
 _MAX_DIGITS: Final = 20  # counters are 64 bits wide
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:@/-]+")
 _TCP: Final = re.compile(r"(?:ipv[46]@)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^/:\[\]@]+)):(?P<port>\d{1,9})")
-
-_OP_STATES: Final[Mapping[int, str]] = {0: "stopped", 1: "starting", 2: "running", 3: "stopping"}
-_ADMIN_BITS: Final[Mapping[int, str]] = {
-    0x01: "forced-maint",
-    0x02: "inherited-maint",
-    0x04: "config-maint",
-    0x08: "forced-drain",
-    0x10: "inherited-drain",
-    0x20: "resolution-maint",
-    0x40: "hostname-maint",
-}
-
-_CHECK_CONFIGURED: Final = 0x02
-_CHECK_ENABLED: Final = 0x04
-_CHECK_PAUSED: Final = 0x08
-_CHECK_BITS: Final = _CHECK_CONFIGURED | _CHECK_ENABLED | _CHECK_PAUSED
-_CHECK_RUNS: Final = _CHECK_CONFIGURED | _CHECK_ENABLED
-
-
-class Health(StrEnum):
-    """What `set_health` makes HAProxy believe of a server until its next check."""
-
-    UP = "up"
-    STOPPING = "stopping"
-    DOWN = "down"
 
 
 class RuntimeUnavailable(HAProxyError):
@@ -188,29 +159,6 @@ class StatRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerState:
-    """One line of `show servers state`; `admin` holds words such as forced-maint and forced-drain.
-
-    `checking` and `agent_checking` say whether health and agent checks are configured and running: not paused, and not
-    switched off by `disable health` or `disable agent`.
-    """
-
-    backend: str
-    name: str
-    address: str
-    port: int
-    op_state: str
-    admin: frozenset[str]
-    weight: int
-    initial_weight: int
-    health: int
-    check_result: int
-    checking: bool
-    agent_checking: bool
-    raw: Mapping[str, str] = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Process:
     """One line of the master's `show proc`."""
 
@@ -311,47 +259,6 @@ def parse_stat(text: str) -> list[StatRow]:
     except csv.Error as error:
         raise UnexpectedAnswer(f"show stat: {error}") from error
     return [_stat_row({k: v for k, v in row.items() if isinstance(k, str)}) for row in rows if row.get("svname")]
-
-
-def _runs(bits: int) -> bool:
-    """Whether the state of a check says configured and enabled, and not paused."""
-    return bits & _CHECK_BITS == _CHECK_RUNS
-
-
-def parse_servers_state(text: str) -> list[ServerState]:
-    """Read `show servers state` (format 1); raises UnexpectedAnswer for any other."""
-    lines = text.splitlines()
-    if len(lines) < 2 or lines[0].strip() != "1" or not lines[1].startswith("# "):
-        raise UnexpectedAnswer(f"show servers state: expected format 1, got {text[:80]!r}")
-    names = lines[1].removeprefix("# ").split()
-    states = []
-    for line in lines[2:]:
-        if not line.strip():
-            continue
-        row = dict(zip(names, line.split(), strict=False))
-        missing = [name for name in ("be_name", "srv_name", "srv_addr", "srv_port", "srv_op_state") if name not in row]
-        if missing:
-            raise UnexpectedAnswer(f"show servers state: no field {', '.join(missing)} in {line[:80]!r}")
-        op_state = _number("show servers state", row, "srv_op_state")
-        bits = _number("show servers state", row, "srv_admin_state")
-        states.append(
-            ServerState(
-                backend=row["be_name"],
-                name=row["srv_name"],
-                address=row["srv_addr"],
-                port=_number("show servers state", row, "srv_port"),
-                op_state=_OP_STATES.get(op_state, str(op_state)),
-                admin=frozenset(word for bit, word in _ADMIN_BITS.items() if bits & bit),
-                weight=_number("show servers state", row, "srv_uweight"),
-                initial_weight=_number("show servers state", row, "srv_iweight"),
-                health=_number("show servers state", row, "srv_check_health"),
-                check_result=_number("show servers state", row, "srv_check_result"),
-                checking=_runs(_number("show servers state", row, "srv_check_state")),
-                agent_checking=_runs(_number("show servers state", row, "srv_agent_state")),
-                raw=row,
-            )
-        )
-    return states
 
 
 def parse_sessions(text: str) -> list[dict[str, str]]:
@@ -487,11 +394,6 @@ class RuntimeClient:
                 return row
         raise KeyError(f"no server {backend}/{name}; there are {', '.join(f'{r.proxy}/{r.name}' for r in rows)}")
 
-    def servers_state(self, backend: str | None = None) -> list[ServerState]:
-        """Return `show servers state`, of one backend or of all; an unknown backend raises CommandError."""
-        suffix = "" if backend is None else f" {_word('backend', backend)}"
-        return parse_servers_state(self.command(f"show servers state{suffix}"))
-
     def sessions(self) -> list[dict[str, str]]:
         """Return `show sess` without this client's own session."""
         return parse_sessions(self.raw("show sess"))
@@ -503,74 +405,9 @@ class RuntimeClient:
         """Put a server back into service."""
         self._set_state(backend, server, "ready")
 
-    def disable(self, backend: str, server: str) -> None:
-        """Put a server into maintenance: no sessions, no checks."""
-        self._set_state(backend, server, "maint")
-
     def drain(self, backend: str, server: str) -> None:
         """Send a server no new sessions, and go on checking it."""
         self._set_state(backend, server, "drain")
-
-    def set_weight(self, backend: str, server: str, weight: int) -> None:
-        """Set a server's weight, 0 to 256."""
-        self.command(f"set server {_word('backend', backend)}/{_word('server', server)} weight {weight:d}")
-
-    def set_maxconn(self, backend: str, server: str, maxconn: int) -> None:
-        """Set how many sessions a server takes at once."""
-        self.command(f"set maxconn server {_word('backend', backend)}/{_word('server', server)} {maxconn:d}")
-
-    def set_total_maxconn(self, maxconn: int) -> None:
-        """Set how many connections the whole process takes at once; HAProxy refuses more than it started with."""
-        self.command(f"set maxconn global {maxconn:d}")
-
-    def set_frontend_maxconn(self, frontend: str, maxconn: int) -> None:
-        """Set how many connections a frontend or listen section takes at once."""
-        self.command(f"set maxconn frontend {_word('frontend', frontend)} {maxconn:d}")
-
-    def _of_check(self, line: str, backend: str, server: str) -> None:
-        # HAProxy says nothing where there is no check to act on, as if it had done so.
-        self.command(line)
-        # `show stat` shows no check while it is switched off; the state keeps that it is configured.
-        states = {state.name: state for state in self.servers_state(backend)}
-        if not _number("show servers state", states[server].raw, "srv_check_state") & _CHECK_CONFIGURED:
-            raise CommandError(line, _LAST_ERROR_SEVERITY, f"server {backend}/{server} has no health check")
-
-    def enable_check(self, backend: str, server: str) -> None:
-        """Go on with the health checks of a server; raises CommandError when it has none."""
-        self._of_check(f"enable health {_word('backend', backend)}/{_word('server', server)}", backend, server)
-
-    def disable_check(self, backend: str, server: str) -> None:
-        """Stop the health checks of a server, whose state then stays as it is; raises CommandError when it has none."""
-        self._of_check(f"disable health {_word('backend', backend)}/{_word('server', server)}", backend, server)
-
-    def set_health(self, backend: str, server: str, health: Health) -> None:
-        """Make HAProxy believe this of a server until its next check; raises CommandError when it has none."""
-        line = f"set server {_word('backend', backend)}/{_word('server', server)} health {health.value}"
-        self._of_check(line, backend, server)
-
-    def enable_agent(self, backend: str, server: str) -> None:
-        """Go on with the agent checks of a server; raises CommandError when it has none."""
-        self.command(f"enable agent {_word('backend', backend)}/{_word('server', server)}")
-
-    def disable_agent(self, backend: str, server: str) -> None:
-        """Stop the agent checks of a server; where it has none there is nothing to stop."""
-        self.command(f"disable agent {_word('backend', backend)}/{_word('server', server)}")
-
-    def shutdown_session(self, session: str) -> None:
-        """End one session, by the id that `sessions` gives."""
-        self.command(f"shutdown session {_word('session', session)}")
-
-    def shutdown_sessions(self, backend: str, server: str) -> None:
-        """End every session of a server."""
-        self.command(f"shutdown sessions server {_word('backend', backend)}/{_word('server', server)}")
-
-    def clear_counters(self) -> None:
-        """Set all counters to zero."""
-        self.command("clear counters all")
-
-    def clear_maxima(self) -> None:
-        """Set the maxima (of sessions, rates, queues) to the present values; totals stay."""
-        self.command("clear counters")
 
     def wait(self, look: Callable[[], _T | None], *, timeout: float = 5.0, interval: float = 0.02) -> _T:
         """Call `look` until it returns something true; a socket that does not answer counts as "not yet".

@@ -25,7 +25,6 @@ from proxyspec_haproxy.runtime import (
     parse_info,
     parse_processes,
     parse_reload,
-    parse_servers_state,
     parse_sessions,
     parse_stat,
 )
@@ -55,13 +54,6 @@ mx,smtp3,0,0,0,0,0,0,0,0,0,0,0,no check,1,,,,,,,,
 mx,smtp4,0,0,0,0,0,0,0,0,0,0,0,UP 0/3,1,0,0,INI,,,,Initializing,
 mx,BACKEND,0,0,0,0,0,0,0,0,0,0,0,UP,3,,1,,,,,,
 
-"""
-STATE = """\
-1
-# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_check_result \
-srv_check_health srv_port
-3 mx 1 smtp1 127.0.0.1 2 0 10 10 3 4 2525
-3 mx 2 smtp2 - 0 9 1 1 2 0 0
 """
 PROC_2_6 = """\
 #<PID>          <type>          <reloads>       <uptime>        <version>
@@ -115,15 +107,6 @@ def test_what_a_server_said_in_a_check_is_shown_with_its_control_characters() ->
     assert (row.check.status, row.check.running, row.check.ok, row.check.finished) == ("L7STS", True, False, False)
 
 
-def test_servers_state() -> None:
-    one, two = parse_servers_state(STATE)
-    assert (one.backend, one.name, one.address, one.port) == ("mx", "smtp1", "127.0.0.1", 2525)
-    assert (one.op_state, one.weight, one.health, one.check_result) == ("running", 10, 4, 3)
-    assert not one.admin
-    assert two.op_state == "stopped"
-    assert two.admin == {"forced-maint", "forced-drain"}
-
-
 def test_sessions_without_the_one_that_asks() -> None:
     text = (
         "0x55d0: proto=tcpv4 src=127.0.0.1:5000 fe=smtp be=mx srv=smtp1 age=4s rq[f=8h,i=0,an=00h] exp=26s\n"
@@ -161,8 +144,6 @@ def test_reload_answers() -> None:
         (parse_stat, "Unknown command\n", "show stat: expected a CSV header"),
         (parse_stat, STAT.replace(",221,", ",two,"), "field check_code is 'two'"),
         (parse_stat, f'# {COLUMNS},\nmx,"a\n', "show stat: "),
-        (parse_servers_state, "2\n# a b\n", "expected format 1"),
-        (parse_servers_state, "1\n# be_name\nmx\n", "no field srv_name"),
     ],
 )
 def test_what_is_not_haproxys_answer_is_refused(parse: Callable[[str], object], text: str, complaint: str) -> None:
@@ -170,7 +151,7 @@ def test_what_is_not_haproxys_answer_is_refused(parse: Callable[[str], object], 
         parse(text)
 
 
-@pytest.mark.parametrize("parse", [parse_info, parse_stat, parse_servers_state])
+@pytest.mark.parametrize("parse", [parse_info, parse_stat])
 @pytest.mark.parametrize(
     "start", ["", f"# {COLUMNS},\n", "1\n# be_name srv_name srv_addr srv_port srv_op_state\n", INFO]
 )
@@ -246,13 +227,13 @@ def test_answers_come_through_the_socket(fake: Fake) -> None:
 
 
 def test_commands_are_written_as_haproxy_wants_them(fake: Fake) -> None:
-    server = fake({"set server mx/s1 state maint": b"\n", "set server mx/s1 weight 7": b"\n"})
+    server = fake({"set server mx/s1 state drain": b"\n", "set server mx/s1 state ready": b"\n"})
     client = client_of(server)
-    client.disable("mx", "s1")
-    client.set_weight("mx", "s1", 7)
+    client.drain("mx", "s1")
+    client.enable("mx", "s1")
     assert server.lines == [
-        "set severity-output number;set server mx/s1 state maint",
-        "set severity-output number;set server mx/s1 weight 7",
+        "set severity-output number;set server mx/s1 state drain",
+        "set severity-output number;set server mx/s1 state ready",
     ]
 
 
@@ -297,9 +278,9 @@ def test_one_command_at_a_time(line: str) -> None:
 
 def test_names_that_would_smuggle_a_command_are_refused() -> None:
     with pytest.raises(ValueError, match="server 's1;quit'"):
-        RuntimeClient("/nowhere").disable("mx", "s1;quit")
+        RuntimeClient("/nowhere").drain("mx", "s1;quit")
     with pytest.raises(ValueError, match="backend 'm x'"):
-        RuntimeClient("/nowhere").servers_state("m x")
+        RuntimeClient("/nowhere").enable("m x", "s1")
 
 
 def test_a_socket_that_is_not_there() -> None:
