@@ -55,6 +55,6 @@ class HAProxy(Adapter):
                 (sys.executable, "-m", "proxyspec_server", *listen, "--log", str(place.run / "behind.ndjson")),
                 (str(place.software / "haproxy"), "-db", "-f", str(config)),
             ),
-            facts=Facts(header_timeout=deadline),
+            facts=Facts(header_timeout=deadline, capabilities=("crc32c",)),
             environment={"LD_LIBRARY_PATH": library_path(place.software)} if (place.software / "usr").exists() else {},
         )

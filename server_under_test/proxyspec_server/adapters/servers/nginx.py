@@ -1,4 +1,4 @@
-"""nginx as a mail proxy: a listener with proxy_protocol, before the reference server."""
+"""nginx as a mail proxy: a listener with proxy_protocol and STARTTLS, before the reference server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from proxyspec_server.adapters.contract import HERE, HOST, UNLISTED, Adapter, Facts, Launch, Place, free_port
+from proxyspec_server.adapters.errors import AdapterError
 from proxyspec_server.adapters.packages import debian, library_path
+from proxyspec_server.certificate import write_self_signed
+from proxyspec_server.tls import CertificateError
 
 __all__ = ["Nginx"]
 
@@ -30,6 +33,9 @@ mail {{
         listen {host}:{port} proxy_protocol;
         protocol smtp;
         smtp_auth none;
+        starttls on;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
         timeout {deadline}ms;
         {hosts}
     }}
@@ -70,7 +76,7 @@ class Nginx(Adapter):
     name: ClassVar[str] = "nginx"
     summary: ClassVar[str] = "nginx's mail proxy with proxy_protocol, before the reference server"
     origin: ClassVar[str] = "from the distribution"
-    tools: ClassVar[tuple[str, ...]] = ("apt-get", "dpkg")
+    tools: ClassVar[tuple[str, ...]] = ("apt-get", "dpkg", "openssl")
     has_list: ClassVar[bool] = True
 
     def install(self, folder: Path, version: str) -> str:
@@ -78,7 +84,11 @@ class Nginx(Adapter):
         return debian(folder, "nginx", "libnginx-mod-mail")
 
     def prepare(self, place: Place) -> Launch:
-        """Write nginx.conf and the program it asks; see `Adapter.prepare`."""
+        """Write nginx.conf, a certificate and the program it asks; see `Adapter.prepare`."""
+        try:
+            certificate, key = write_self_signed(HOST, place.run)
+        except CertificateError as error:
+            raise AdapterError(str(error)) from error
         deadline, asked, behind = place.header_timeout or _DEADLINE, free_port(), free_port()
         module = next(place.software.glob("usr/lib/nginx/modules/ngx_mail_module.so"), None)
         config = place.write(
@@ -91,6 +101,8 @@ class Nginx(Adapter):
                 asked=asked,
                 port=place.port,
                 deadline=round(deadline * 1000),
+                certificate=certificate,
+                key=key,
                 hosts=" ".join(f"set_real_ip_from {host};" for host in place.hosts),
             ),
         )
