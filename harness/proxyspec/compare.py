@@ -52,8 +52,8 @@ class Change:
 
     @property
     def improvement(self) -> bool:
-        """Whether the verdict got better."""
-        return _RANK[self.after.verdict] < _RANK[self.before.verdict]
+        """Whether the verdict got better; a fault that could not be looked for again is not gone."""
+        return _RANK[self.after.verdict] < _RANK[self.before.verdict] and self.after.verdict is not Verdict.UNTESTABLE
 
 
 @dataclass(frozen=True, slots=True)

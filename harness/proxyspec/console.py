@@ -16,7 +16,7 @@ from proxyspec.model import Disposition, Verdict
 from proxyspec.printable import printable, show_bytes
 from proxyspec.records import BaselineRecord, CaseRecord, ConformanceRun
 
-__all__ = ["RunConsole", "print_run"]
+__all__ = ["RunConsole", "print_hints", "print_run"]
 
 #: Failures shown with their bytes; further ones get a line each.
 EVIDENCE_LIMIT = 20
@@ -101,15 +101,23 @@ def _expected(run: ConformanceRun, baseline: BaselineRecord) -> Iterable[str]:
 
 
 def print_run(console: Console, run: ConformanceRun) -> None:
-    """Print what the whole run found: why cases were not judged, and one row a chapter."""
+    """Print what the whole run found: why cases were not judged or skipped, and one row a chapter."""
     unjudged = Counter(
         record.reason for record in run.cases if record.verdict is Verdict.UNTESTABLE and run.unjudgeable is None
     )
     for reason, count in unjudged.most_common(8):
         print_lines(console, f"[magenta]{count} not judged[/]: {escape(printable(reason))}")
+    skipped = Counter(record.reason for record in run.cases if record.verdict is Verdict.SKIP)
+    for reason, count in skipped.most_common(8):
+        print_lines(console, f"[dim]{count} skipped: {escape(printable(reason))}[/]")
     console.print()
     print_table(console, _chapters(run.cases))
     if run.baseline is not None:
         print_lines(console, *_expected(run, run.baseline))
     if run.unjudgeable is not None:
         print_lines(console, f"\n[bold red]cannot be judged[/]: {escape(printable(run.unjudgeable))}")
+
+
+def print_hints(console: Console, hints: Iterable[str]) -> None:
+    """Print what the run suggests to do, a line each, in the way that `proxyspec doctor` shows remedies."""
+    print_lines(console, *(f"[dim]→[/] {escape(printable(hint))}" for hint in hints))

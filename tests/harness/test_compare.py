@@ -29,7 +29,8 @@ def test_equal_runs_have_no_changes() -> None:
         (V.UNTESTABLE, V.FAIL, True, False),
         (V.FAIL, V.ERROR, True, False),
         (V.PASS, V.INFO, False, False),
-        (V.FAIL, V.UNTESTABLE, False, True),
+        (V.FAIL, V.UNTESTABLE, False, False),
+        (V.UNTESTABLE, V.PASS, False, True),
         (V.FAIL, V.PASS, False, True),
     ],
 )

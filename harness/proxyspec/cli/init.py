@@ -48,7 +48,8 @@ def _words(found: Acquaintance) -> str:
         return f"not judged yet: {found.unjudgeable}"
     versions = " and ".join(str(version) for version in found.versions)
     said = [f"it takes headers of version {versions}"]
-    said.append("its EHLO reply shows the address" if found.oracle == "ehlo" else "no reply shows the address")
+    shown = "its EHLO reply shows the address"
+    said.append(shown if found.oracle == "ehlo" else "no reply shows the address, so name an oracle")
     if Capability.CRC32C in found.capabilities:
         said.append("it checks the CRC32C")
     if found.takes_wrong_crc32c:

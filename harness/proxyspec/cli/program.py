@@ -45,6 +45,8 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="proxyspec",
     help="Conformance and load testing for mail servers behind HAProxy.",
+    epilog="Begin with `proxyspec demo`. For a server of yours: `proxyspec init smtp://127.0.0.1:2525`, which looks at "
+    "it and writes target.toml, then `proxyspec run target.toml`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -68,30 +70,30 @@ def _options(
 
 
 app.command("run")(run.run)
-app.command("list")(listing.list_cases)
-app.command("explain")(listing.explain)
+app.command("list", short_help="List cases, requirements, oracles.")(listing.list_cases)
+app.command("explain", short_help="Explain one case: what is sent, what conforms, which rule.")(listing.explain)
 app.command("load")(load.load)
-app.command("fuzz")(fuzz.fuzz)
-app.command("tcp")(tcp.tcp)
-app.command("mutants")(mutants.mutants)
-app.command("report")(report.report)
-app.command("judge")(judge.judge)
-app.command("replay")(replay.replay)
-app.command("diff")(diff.diff)
-app.command("send")(send.send)
-app.command("sender")(sender.sender)
-app.command("decode")(decode.decode)
-app.command("demo")(demo.demo)
-app.command("doctor")(doctor.doctor)
+app.command("fuzz", short_help="Search for headers that a server misreads.")(fuzz.fuzz)
+app.command("tcp", short_help="Judge a server by TCP segments made one by one.")(tcp.tcp)
+app.command("mutants", short_help="Run the suite against the reference server's defects.")(mutants.mutants)
+app.command("report", short_help="Turn runs into one HTML page, JUnit, TAP, Markdown or JSON.")(report.report)
+app.command("judge", short_help="Judge the transcripts of an old run again, offline.")(judge.judge)
+app.command("replay", short_help="Send the cases of an old run again, and compare.")(replay.replay)
+app.command("diff", short_help="Show what changed from one run to another.")(diff.diff)
+app.command("send", short_help="Make one connection and show all that is said on it.")(send.send)
+app.command("sender", short_help="Judge the headers that a proxy sends.")(sender.sender)
+app.command("decode", short_help="Read bytes as a PROXY header, field by field.")(decode.decode)
+app.command("demo", short_help="See it work: judge and load a server behind HAProxy.")(demo.demo)
+app.command("doctor", short_help="Say what this machine lacks, and what to do about it.")(doctor.doctor)
 app.command(
     "serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(serve.serve)
-app.command("init")(init.init)
-app.command("matrix")(matrix.matrix)
+app.command("init", short_help="Look at a server and write its target profile.")(init.init)
+app.command("matrix", short_help="Judge every server of a file behind every HAProxy.")(matrix.matrix)
 app.command("schema")(listing.schema)
 app.add_typer(export.app, name="export")
-app.add_typer(haproxy.app, name="haproxy")
-app.add_typer(servers.app, name="servers")
+app.add_typer(haproxy.app, name="haproxy", short_help="HAProxy itself: your haproxy.cfg, health checks, images.")
+app.add_typer(servers.app, name="servers", short_help="Mail servers that others have written, to be compared.")
 
 
 # Typer brings click's exceptions under a name that differs by version.

@@ -387,7 +387,7 @@ def _server_verdict(row: StatRow | None, check: str, received: Received) -> tupl
     if row.check is not None and not check:
         return Verdict.UNTESTABLE, "no check was finished in the time of the trial: give it more with --patience"
     if not row.up:
-        without = f"; {received.headerless} connections came without a header" if received.headerless else ""
+        without = f"; connections without a header: {received.headerless}" if received.headerless else ""
         return Verdict.FAIL, f"{row.status}: {check or 'no word from HAProxy'}{without}"
     if received.headerless:
         return Verdict.WARN, f"{row.status}, but {received.headerless} of {received.connections} connections ended " + (
