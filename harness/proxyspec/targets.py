@@ -20,7 +20,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from proxyspec.errors import UsageError
 from proxyspec.model import Capability, Login, Service, Target
 
-__all__ = ["Profile", "bindable", "capabilities_of", "flags_of", "load_target", "make_target", "parse_url", "resolve"]
+__all__ = [
+    "Network",
+    "Profile",
+    "bindable",
+    "capabilities_of",
+    "flags_of",
+    "header_deadline",
+    "load_target",
+    "make_target",
+    "networks_of",
+    "parse_url",
+    "resolve",
+]
 
 #: Begins with the characters of 127.0.0.1.
 LOOKALIKE = "127.0.0.103"
@@ -46,18 +58,39 @@ def parse_url(text: str) -> tuple[str, int]:
     return match["six"] or match["host"], int(match["port"])
 
 
+def networks_of(option: str, texts: Sequence[str]) -> tuple[Network, ...]:
+    """Read addresses and CIDR ranges that `option` names.
+
+    Raises:
+        UsageError: one is neither.
+    """
+    found: list[Network] = []
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_network(text, strict=False))
+        except ValueError as error:
+            raise UsageError(f"{option} {text!r} is no address or CIDR range: {error}") from error
+    return tuple(found)
+
+
+def header_deadline(seconds: float) -> float:
+    """Return the header deadline that `--header-timeout` names, in seconds.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if not 0 < seconds <= 3600:
+        raise UsageError(f"--header-timeout {seconds:g} is out of range: seconds above 0, 3600 at most")
+    return seconds
+
+
 def resolve(host: str, port: int, allowed: Sequence[str]) -> str:
     """Return the address to connect to, refusing any that is neither loopback nor named by the user.
 
     Raises:
         UsageError: the host has no address, an `allowed` entry is no network, or the address is not allowed.
     """
-    networks: list[Network] = []
-    for entry in allowed:
-        try:
-            networks.append(ipaddress.ip_network(entry, strict=False))
-        except ValueError as error:
-            raise UsageError(f"--allow-target {entry!r} is no address or CIDR range: {error}") from error
+    networks = networks_of("--allow-target", allowed)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -141,6 +174,8 @@ def make_target(
     capabilities: Sequence[str] = (),
     tls_port: int | None = None,
     pid: int | None = None,
+    crash_log: str | None = None,
+    crash_pattern: str | None = None,
     name: str | None = None,
     parallel: int = 1024,
     login: Login | None = None,
@@ -159,8 +194,7 @@ def make_target(
         raise UsageError("--capabilities implicit-tls needs --tls-port: the port whose connections begin with TLS")
     if tls_port is not None and not 0 < tls_port < 65536:
         raise UsageError(f"--tls-port {tls_port} is out of range: 1 to 65535")
-    if not 0 < header_timeout <= 3600:
-        raise UsageError(f"--header-timeout {header_timeout:g} is out of range: seconds above 0, 3600 at most")
+    header_deadline(header_timeout)
     host, port = parse_url(url)
     address = resolve(host, port, allowed)
     trusted = _local("--trusted", trusted_source, address)
@@ -192,6 +226,8 @@ def make_target(
         service=service,
         tls_port=tls_port,
         pid=_pid(pid),
+        crash_log=crash_log,
+        crash_pattern=crash_pattern,
     )
 
 
@@ -215,6 +251,8 @@ class Profile(BaseModel):
     password: str | None = Field(default=None, description="that user's; neither shown nor recorded")
     tls_port: int | None = Field(default=None, description="port whose connections begin with TLS")
     pid: int | None = Field(default=None, description="its main process, to see whether it idles")
+    crash_log: str | None = Field(default=None, description="log that tells of its crashes; relative to the profile")
+    crash_pattern: str | None = Field(default=None, description="regular expression: how the lines that do so begin")
     start: list[Word] = Field(default=[], description="command that starts it: a list of words, run by no shell")
     stop: list[Word] = Field(default=[], description="command that ends it; left out: SIGTERM, then SIGKILL")
     parallel: int = Field(default=1024, ge=1, le=1024, description="connections it can serve side by side")
@@ -274,6 +312,8 @@ def load_target(path: str, overrides: Mapping[str, Any] | None = None) -> Target
             capabilities=profile.capabilities,
             tls_port=profile.tls_port,
             pid=profile.pid,
+            crash_log=None if profile.crash_log is None else os.fspath(here / profile.crash_log),
+            crash_pattern=profile.crash_pattern,
             name=profile.name,
             parallel=profile.parallel,
             login=login,
@@ -304,6 +344,8 @@ def flags_of(target: Target) -> str:
         ("--capabilities", ",".join(declared) or None),
         ("--tls-port", target.tls_port),
         ("--pid", target.pid),
+        ("--crash-log", target.crash_log),
+        ("--crash-pattern", target.crash_pattern),
     ):
         if value is not None:
             words += [option, str(value)]

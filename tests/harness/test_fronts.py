@@ -9,30 +9,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from proxyspec.cli import main
-from proxyspec.cli.fronts import joint_exit_code
 from proxyspec.errors import ExitCode
 from proxyspec.model import Via
 from proxyspec.records import ConformanceRun, load_run
 from proxyspec.reference import reference_server
 from proxyspec_haproxy import BinaryEngine, DockerEngine
-
-
-@pytest.mark.parametrize(
-    ("codes", "joint"),
-    [
-        ([], ExitCode.NOTHING),
-        ([ExitCode.OK, ExitCode.OK], ExitCode.OK),
-        ([ExitCode.OK, ExitCode.FAILED], ExitCode.FAILED),
-        ([ExitCode.FAILED, ExitCode.UNJUDGEABLE], ExitCode.UNJUDGEABLE),
-        ([ExitCode.UNJUDGEABLE, ExitCode.HARNESS], ExitCode.HARNESS),
-        ([ExitCode.HARNESS, ExitCode.INTERRUPTED], ExitCode.INTERRUPTED),
-        ([ExitCode.NOTHING, ExitCode.OK], ExitCode.OK),
-        ([ExitCode.NOTHING, ExitCode.NOTHING], ExitCode.NOTHING),
-    ],
-)
-def test_the_gravest_run_gives_the_exit_code(codes: list[ExitCode], joint: ExitCode) -> None:
-    assert joint_exit_code(codes) is joint
-    assert joint_exit_code(codes[::-1]) is joint
 
 
 @pytest.mark.haproxy

@@ -10,29 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxyspec.cli.run import RunOptions, run_target, selected_cases
-from proxyspec.errors import ExitCode, UsageError
+from proxyspec.errors import ExitCode, UsageError, joint_exit_code
 from proxyspec.model import Target, Via
 
 if TYPE_CHECKING:
     from proxyspec_haproxy import Choice
 
-__all__ = ["joint_exit_code", "judge_behind_each", "spec_of"]
-
-#: Which of several runs' exit codes counts, the first that occurs; `NOTHING` only if it is every run's.
-_ORDER = (
-    ExitCode.INTERRUPTED,
-    ExitCode.USAGE,
-    ExitCode.HARNESS,
-    ExitCode.UNJUDGEABLE,
-    ExitCode.FAILED,
-    ExitCode.OK,
-    ExitCode.NOTHING,
-)
-
-
-def joint_exit_code(codes: Sequence[ExitCode]) -> ExitCode:
-    """Return the exit code of several runs; without any there was nothing."""
-    return min(codes, key=_ORDER.index, default=ExitCode.NOTHING)
+__all__ = ["judge_behind_each", "spec_of"]
 
 
 def spec_of(choice: Choice) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from proxyspec.cli import terminal
 from proxyspec.cli.servers import CacheOption
-from proxyspec.errors import ExitCode, UsageError
+from proxyspec.errors import ExitCode, UsageError, joint_exit_code
 from proxyspec.interruption import until_interrupted
 from proxyspec.printable import printable
 
@@ -97,7 +97,6 @@ def _table(console: Console, records: Sequence[CellRecord]) -> None:
 
 
 def _code(outcomes: Sequence[Outcome]) -> ExitCode:
-    from proxyspec.cli.fronts import joint_exit_code
     from proxyspec.model import Verdict
     from proxyspec.records import load_run
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from proxyspec.records.sender import SenderRun
     from proxyspec.sender.expectation import TlvWanted
     from proxyspec.sender.setting import Setting
-    from proxyspec.sender.watch import Network, Watch
+    from proxyspec.sender.watch import Watch
+    from proxyspec.targets import Network
 
 __all__ = ["sender"]
 
@@ -46,24 +47,16 @@ def _listen(text: str) -> tuple[str, int]:
     return str(address), int(match["port"])
 
 
-def _networks(option: str, texts: Sequence[str]) -> tuple[Network, ...]:
-    found = []
-    for text in texts:
-        try:
-            found.append(ipaddress.ip_network(text, strict=False))
-        except ValueError as error:
-            raise UsageError(f"{option} {text!r} is no address or CIDR range: {error}") from error
-    return tuple(found)
-
-
 def _peers(address: str, allowed: Sequence[str]) -> tuple[Network, ...]:
     """Return who may connect; anybody else than this machine has to be named."""
+    from proxyspec.targets import networks_of
+
     if not allowed and not ipaddress.ip_address(address).is_loopback:
         raise UsageError(
             f"--listen {address} is open to other machines: name the proxy that may connect, "
             "for instance --allow-peer 192.0.2.10"
         )
-    return (*_networks("--allow-peer", allowed), *_networks("--allow-peer", ("127.0.0.0/8", "::1")))
+    return networks_of("--allow-peer", [*allowed, "127.0.0.0/8", "::1"])
 
 
 def _tlv(text: str) -> TlvWanted:
@@ -252,7 +245,7 @@ def sender(
     from proxyspec.sender.client import Front
     from proxyspec.sender.expectation import Expectation
     from proxyspec.sender.watch import Watch
-    from proxyspec.targets import parse_url, resolve
+    from proxyspec.targets import networks_of, parse_url, resolve
 
     if expect not in ("v1", "v2", "any"):
         raise UsageError(f"--expect {expect!r}: one of v1, v2, any")
@@ -269,7 +262,7 @@ def sender(
             version={"v1": 1, "v2": 2, "any": None}[expect], tlvs=tuple(_tlv(text) for text in tlv or ()), exact=False
         ),
         peers=_peers(address, allow_peer or ()),
-        clients=_networks("--client", client or ()),
+        clients=networks_of("--client", client or ()),
         through=front,
         count=count if count is not None else 1 if front is not None else MOST,
         seconds=seconds,

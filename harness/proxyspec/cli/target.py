@@ -11,15 +11,15 @@ from proxyspec.model import Target
 __all__ = ["declared_target", "versions_of"]
 
 
-def versions_of(text: str) -> frozenset[int]:
-    """Read `1`, `2` or `1,2`.
+def versions_of(text: str, option: str = "--versions") -> frozenset[int]:
+    """Read `1`, `2` or `1,2`, as `option` names them.
 
     Raises:
         UsageError: it is something else.
     """
     chosen = {"1": {1}, "2": {2}, "1,2": {1, 2}, "2,1": {1, 2}}.get(text.replace(" ", ""))
     if chosen is None:
-        raise UsageError(f"--versions {text!r}: write 1, 2 or 1,2 (the header versions the target speaks)")
+        raise UsageError(f"{option} {text!r}: write 1, 2 or 1,2 (the header versions the server reads)")
     return frozenset(chosen)
 
 
@@ -37,6 +37,8 @@ def declared_target(
     capabilities: str = "",
     tls_port: int | None = None,
     pid: int | None = None,
+    crash_log: str | None = None,
+    crash_pattern: str | None = None,
     allow: Sequence[str] | None = None,
 ) -> Target:
     """Return the target that `target`, a URL or the path of a profile, and the options describe.
@@ -63,6 +65,8 @@ def declared_target(
             "capabilities": capabilities.split(",") if capabilities else None,
             "tls_port": tls_port,
             "pid": pid,
+            "crash_log": crash_log and str(Path(crash_log).absolute()),
+            "crash_pattern": crash_pattern,
             "allow": list(allow) if allow else None,
         }
         made = load_target(target, {key: value for key, value in said.items() if value is not None})
@@ -81,6 +85,8 @@ def declared_target(
             capabilities=capabilities.split(","),
             tls_port=tls_port,
             pid=pid,
+            crash_log=crash_log,
+            crash_pattern=crash_pattern,
         )
     if made.oracle not in ("auto", *ORACLES):
         raise UsageError(f"the oracle {made.oracle!r} is unknown: one of auto, {', '.join(ORACLES)}")

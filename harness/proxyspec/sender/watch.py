@@ -7,7 +7,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Final
 
 from proxyspec.errors import ProxyspecError
@@ -19,6 +19,7 @@ from proxyspec.sender.expectation import Among, Expectation, Facts, Place, Role
 from proxyspec.sender.judge import judge
 from proxyspec.sender.listener import Limits, receiving
 from proxyspec.sender.row import Heading, row, unjudged
+from proxyspec.targets import Network
 
 __all__ = ["MOST_ROWS", "Watch", "watch"]
 
@@ -30,8 +31,6 @@ _RETRY: Final = 0.2
 MOST_ROWS: Final = 10_000
 _VISITOR: Final = "our own client"
 _TITLE: Final = "One connection of the proxy, with the header it began with"
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,9 @@ import typer
 from proxyspec.cli import terminal
 from proxyspec.cli.haproxy import ownfile
 from proxyspec.cli.options import HAProxiesOption, OutOption, StrictOption
-from proxyspec.errors import UsageError
+from proxyspec.cli.target import versions_of
 
-__all__ = ["check", "server_versions"]
-
-
-def server_versions(text: str) -> frozenset[int]:
-    """Read `1`, `2` or `1,2`; raises UsageError for anything else."""
-    chosen = {"1": {1}, "2": {2}, "1,2": {1, 2}, "2,1": {1, 2}}.get(text.replace(" ", ""))
-    if chosen is None:
-        raise UsageError(f"--server-versions {text!r}: write 1, 2 or 1,2 (the header versions the mail servers read)")
-    return frozenset(chosen)
+__all__ = ["check"]
 
 
 def check(
@@ -55,11 +47,12 @@ def check(
     """
     from proxyspec.ownfile.checking import check_files
     from proxyspec.ownfile.reading import read_sources
+    from proxyspec.targets import header_deadline
     from proxyspec_haproxy.config import Expected
 
     outputs = ownfile.outputs_of(out, json=json_file, html=html, junit=junit, markdown=markdown)
     console = terminal.console(stderr=outputs.takes_stdout)
-    expected = Expected(server_versions(versions), ownfile.header_deadline(header_timeout), container)
+    expected = Expected(versions_of(versions, "--server-versions"), header_deadline(header_timeout), container)
     sources = read_sources(files)
     choices = ownfile.engines(haproxy, console)
     with ownfile.session("haproxy-check", out, console, outputs, sources, choices, strict=strict) as opened:

@@ -15,7 +15,7 @@ import typer
 from proxyspec.cli.engines import engines_here
 from proxyspec.cli.outputs import Format, Outputs
 from proxyspec.cli.terminal import print_record
-from proxyspec.errors import ExitCode, UsageError
+from proxyspec.errors import ExitCode
 from proxyspec.model import Verdict
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ __all__ = [
     "Session",
     "engines",
     "folders_of",
-    "header_deadline",
     "outputs_of",
     "session",
     "showing",
@@ -179,13 +178,6 @@ def showing(console: Console) -> Iterator[Callable[[str], None]]:
 
     with console.status("starting") as status:
         yield lambda text: status.update(escape(text))
-
-
-def header_deadline(value: float) -> float:
-    """Check `--header-timeout`; raises UsageError."""
-    if not 0.1 <= value <= 3600:
-        raise UsageError(f"--header-timeout {value:g}: a header deadline lies between 0.1 and 3600 seconds")
-    return value
 
 
 def engines(specs: Sequence[str] | None, console: Console) -> list[Choice]:

@@ -50,6 +50,7 @@ def try_(
     """
     from proxyspec.ownfile.reading import read_sources
     from proxyspec.ownfile.trying import TrialOptions, try_files
+    from proxyspec.targets import header_deadline
     from proxyspec_haproxy.config import lint
 
     outputs = ownfile.outputs_of(out, json=json_file, html=html, junit=junit, markdown=markdown)
@@ -57,7 +58,7 @@ def try_(
     for name, value in (("--time", seconds), ("--patience", patience)):
         if not 0 <= value <= LONGEST:
             raise UsageError(f"{name} {value:g}: between 0 and {LONGEST:g} seconds")
-    options = TrialOptions(seconds, patience, ownfile.header_deadline(header_timeout))
+    options = TrialOptions(seconds, patience, header_deadline(header_timeout))
     sources = read_sources(files)
     choices = ownfile.engines([haproxy] if haproxy is not None else None, console)
     if len(choices) > 1:
