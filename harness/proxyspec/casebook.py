@@ -88,6 +88,7 @@ class _Options(TypedDict, total=False):
     section: str
     level: Level
     control: str | None
+    premise: str | None
     source: Source
     via: Via
     timing: Timing
@@ -210,6 +211,6 @@ def catalogue_of(chapters: Iterable[Chapter], requirements: Iterable[Requirement
     """Join chapters into one catalogue of cases for `requirements`.
 
     Raises:
-        ValueError: two cases share an id, or a control does not exist.
+        ValueError: two cases share an id, or a control or premise does not exist.
     """
     return Catalogue(tuple(case for chapter in chapters for case in chapter.cases), tuple(requirements))

@@ -86,6 +86,9 @@ class CaseEntry(_Strict):
         default=None,
         description="a header that must be served for a refusal to count; by default a plain one of the same version",
     )
+    premise: str | None = Field(
+        default=None, description="id of the case that asks whether this header is refused, where this one asks how"
+    )
     made: str = Field(default="", description="where the bytes come from, in words")
     seen: str = Field(default="", description="what a target did with them")
 
@@ -111,6 +114,7 @@ class CaseEntry(_Strict):
                 Accept(one.kind, Who(one.address) if one.address in set(Who) else one.address) for one in self.accepts
             ),
             control=control,
+            premise=self.premise,
             expected_errors=self.expected_errors,
             versions=frozenset(self.versions),
             needs=frozenset(self.needs),
@@ -180,7 +184,7 @@ def catalogue_from(paths: Sequence[Path]) -> Catalogue:
     """Return the cases of these files with their controls.
 
     Raises:
-        UsageError: a file is no case file, or different cases have one id.
+        UsageError: a file is no case file, different cases have one id, or a premise is none of them.
     """
     cases: dict[str, Case] = {}
     controls: dict[bytes, Case] = {}
@@ -191,7 +195,10 @@ def catalogue_from(paths: Sequence[Path]) -> Catalogue:
             case = entry.case(None if control is None else control.id)
             if cases.setdefault(case.id, case) != case:
                 raise UsageError(f"{path} holds another case {case.id} than stands before it: give it an id of its own")
-    return Catalogue((*controls.values(), *cases.values()))
+    try:
+        return Catalogue((*controls.values(), *cases.values()))
+    except ValueError as error:
+        raise UsageError(f"{', '.join(map(str, paths))}: {error}") from error
 
 
 def _control(number: int, header: bytes) -> Case:

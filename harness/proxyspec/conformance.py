@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from proxyspec.baseline import Expectations
 from proxyspec.casebook import REFUSED, proxied
+from proxyspec.crashes import crash_log
 from proxyspec.driver import Aids, drive
 from proxyspec.errors import ExitCode
 from proxyspec.interruption import run_interruptible
@@ -81,12 +82,13 @@ def aids_of(target: Target) -> Aids:
     """Return what a run of `target` may use beside its cases' own connections.
 
     Raises:
-        UsageError: the oracle lacks its file, pattern or recipient, or they are of no use.
+        UsageError: the oracle lacks its file, pattern or recipient, or they or those of crashes are of no use.
     """
     pid = target.pid
     return Aids(
         witness=witness_of(target),
         processor=None if pid is None else ProcessorMeter(pid).read,
+        crashes=crash_log(target),
     )
 
 
@@ -257,6 +259,7 @@ def case_record(judged: Judged, reproduce: str) -> CaseRecord:
         timing=case.timing,
         accepts=list(dict.fromkeys(str(accept) for accept in case.accept)),
         control=case.control,
+        premise=case.premise,
         verdict=judged.judgement.verdict,
         outcome=_outcome_record(judged.judgement.outcome),
         reason=judged.judgement.reason,
@@ -344,7 +347,8 @@ async def _run(
     if before.unjudgeable is None:
         results.capabilities = target.capabilities | before.capabilities
         able = replace(target, capabilities=results.capabilities)
-        plan = Plan(catalogue, cases, able, roads, ORACLES[before.oracle], parallel, connect, aids, listener.remark)
+        oracle, usual = ORACLES[before.oracle], _sane(min(target.versions), ())
+        plan = Plan(catalogue, cases, able, roads, oracle, parallel, connect, aids, listener.remark, usual)
         await run_cases(plan, report)
         after = await preflight(able)
         if after.unjudgeable is not None:

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from proxyspec.crashes import CrashReader
 from proxyspec.model import (
     ACCEPTED,
     Await,
@@ -64,8 +65,8 @@ FLOOD_LIMIT = 1024 * 1024
 CLOSING = 1.0
 #: The target's processes are left to settle, then watched, in seconds.
 SETTLING, WATCHED = 0.2, 1.0
-#: On a busy machine they are watched so many times as long at most, until they have run or slept for `TOLD` seconds.
-LOOKS, TOLD = 10, 0.5
+#: On a busy machine they are watched longer, until they have run or slept for `TOLD` seconds: up to `LONGEST` seconds.
+TOLD, LONGEST = 0.5, 10.0
 #: Quiet after which no reply is on its way any more, in seconds.
 CALM = 0.3
 #: How often a witness is asked for a session that has ended, in seconds.
@@ -99,6 +100,8 @@ class Aids:
     witness: Witness | None = None
     #: What each of the target's threads has spent so far; None where its processes cannot be seen.
     processor: Callable[[], Mapping[int, Spent] | None] | None = None
+    #: The lines in which the target's log tells of crashes; None where no log is known.
+    crashes: CrashReader | None = None
 
 
 class _Recorder:
@@ -310,6 +313,11 @@ class _Session:
         """Seconds until a connection without a session counts as hung."""
         return self._target.give_up - self._record.elapsed()
 
+    @property
+    def until_deadline(self) -> float:
+        """Seconds until the target may end a connection that has brought no header."""
+        return self._target.header_timeout - self._record.elapsed()
+
     async def steps(self) -> None:
         record, done = self._record, False
         for step in self._case.steps:
@@ -482,24 +490,24 @@ class _Held:
             wire.close()
 
 
-async def watch_processor(processor: Callable[[], Mapping[int, Spent] | None]) -> str:
+async def watch_processor(processor: Callable[[], Mapping[int, Spent] | None], within: float = LONGEST) -> str:
     """Watch the target's processes for a while; return the note of a PROCESSOR event, "" where they cannot be seen.
 
-    The note says how long they ran, and of how many seconds: those in which they had a processor or slept.
+    The note says how long they ran, and of how many seconds: those in which they had a processor or slept. It takes
+    `within` seconds at most, but one look there is: who ends a connection then rests, whatever it did before.
     """
     await asyncio.sleep(SETTLING)
     clock = asyncio.get_running_loop().time
     before, since = processor(), clock()
-    ran = of = 0.0
-    for _ in range(LOOKS):
+    last = since + min(within - SETTLING, LONGEST)
+    while True:
         await asyncio.sleep(WATCHED)
         after = processor()
         if before is None or after is None:
             return ""
         ran, of = busy(before, after, clock() - since)
-        if of >= TOLD:
-            break
-    return f"{ran:.2f} {of:.2f}"
+        if of >= TOLD or clock() + WATCHED > last:
+            return f"{ran:.2f} {of:.2f}"
 
 
 async def _trace(witness: Witness, token: str, record: _Recorder) -> None:
@@ -537,6 +545,8 @@ async def drive(case: Case, target: Target, road: Road, wire: Wire, aids: Aids |
         if case.crowd is not None:
             size = f"hold {len(case.crowd.data)} bytes each"
             record.note(EventKind.CROWD, note=f"{standing} of {case.crowd.count} connections {size}")
+        if aids.witness is not None:
+            aids.witness.begin(token)
         link = _Link(wire, record, target.patience)
         stack.push_async_callback(link.close)
         client = await link.connect()
@@ -558,7 +568,7 @@ async def _run_session(session: _Session, case: Case, record: _Recorder, aids: A
     await session.steps()
     watch: asyncio.Task[str] | None = None
     if case.then is not None and aids.processor is not None and not case.waits:
-        watch = asyncio.create_task(watch_processor(aids.processor))
+        watch = asyncio.create_task(watch_processor(aids.processor, session.until_deadline))
     try:
         await session.probe()
         if not record.closed:

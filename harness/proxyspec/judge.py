@@ -28,6 +28,7 @@ from proxyspec.model import (
     Who,
 )
 from proxyspec.oracle import Oracle
+from proxyspec.printable import show_bytes
 from proxyspec.replies import Reply, ReplyReader, parse_replies
 
 __all__ = ["MIN_DEADLINE", "PROMPT", "judge", "outcome_of", "spins"]
@@ -340,6 +341,40 @@ def _judge_alone(case: Case, transcript: Transcript, target: Target, oracle: Ora
     return Judgement(Verdict.PASS, outcome, f"{outcome}, as expected")
 
 
+def _judge_crash(transcript: Transcript, own: Judgement) -> Judgement | None:
+    """Judge by the death of a process of the target's, which the connection shows as a refusal; None: there is none."""
+    crash = transcript.first(EventKind.CRASHED)
+    if crash is None or (crash.note and own.verdict is Verdict.FAIL):
+        return None
+    line = show_bytes(crash.data)
+    if crash.note:
+        reason = f"a process of the target crashed while this case ran; {crash.note}: {line}"
+        return replace(own, verdict=Verdict.UNTESTABLE, reason=reason)
+    reason = f"a process of the target crashes, which no header may cause: {line}"
+    return replace(own, verdict=Verdict.FAIL, reason=reason)
+
+
+def _unfounded(
+    case: Case, control_case: Case | None, premise: Transcript | None, premise_case: Case | None, oracle: Oracle
+) -> str | None:
+    """Say why nothing shows how the header of `case` is refused, or None if something does.
+
+    It is accepted where the session is one that the control may have. A client that is served as itself, although its
+    header gave another address, was refused: that is how.
+    """
+    if case.premise is None:
+        return None
+    if premise is None or premise_case is None:
+        return f"its premise {case.premise} did not run"
+    found = outcome_of(premise_case, premise, oracle)
+    if found.kind is OutcomeKind.TARGET_DOWN:
+        return f"its premise {case.premise} did not run ({found})"
+    taken = {accept.kind for accept in control_case.accept} if control_case is not None else ACCEPTED
+    if found.kind in ACCEPTED & (taken | {OutcomeKind.ACCEPTED_UNSEEN}):
+        return f"{case.premise} was accepted ({found}), so nothing shows how it is refused"
+    return None
+
+
 def judge(
     case: Case,
     transcript: Transcript,
@@ -347,13 +382,25 @@ def judge(
     control_case: Case | None,
     target: Target,
     oracle: Oracle,
+    *,
+    premise: Transcript | None = None,
+    premise_case: Case | None = None,
 ) -> Judgement:
     """Judge one transcript.
 
     A refusal counts only if the paired control, which differs in one field, was accepted in the same run: a target
-    that hangs up on everybody passes nothing.
+    that hangs up on everybody passes nothing. How a header is refused is judged only if it is, or one fault would
+    count many times; harm done to others counts all the same.
     """
     own = _judge_alone(case, transcript, target, oracle)
+    if (crash := _judge_crash(transcript, own)) is not None:
+        return crash
+    unfounded = _unfounded(case, control_case, premise, premise_case, oracle)
+    if unfounded is not None and own.outcome is not None and own.outcome.kind is not OutcomeKind.TARGET_DOWN:
+        harm = _judge_surroundings(case, transcript, own.outcome, oracle)
+        if harm is not None and harm.verdict is Verdict.FAIL:
+            return harm
+        return replace(own, verdict=Verdict.UNTESTABLE, reason=unfounded)
     if case.control is None or own.verdict not in (Verdict.PASS, Verdict.INFO, Verdict.WARN):
         return own
     if own.outcome is not None and own.outcome.kind in ACCEPTED:

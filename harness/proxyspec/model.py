@@ -293,6 +293,8 @@ class Case:
     accept: tuple[Accept, ...]
     #: The case that differs in one field and must be accepted in the same run.
     control: str | None = None
+    #: The case that asks whether this header is refused at all, where this one asks how: tells nothing if it is not.
+    premise: str | None = None
     source: Source = Source.TRUSTED
     via: Via = Via.DIRECT
     timing: Timing = Timing.ANY
@@ -337,6 +339,11 @@ class Case:
         )
 
     @property
+    def prerequisites(self) -> tuple[str, ...]:
+        """Ids of the cases that must run with it for its verdict to count."""
+        return tuple(name for name in (self.control, self.premise) if name is not None)
+
+    @property
     def connections(self) -> int:
         """Connections the target serves at once for it, those beside its own included."""
         beside = 0 if self.crowd is None else self.crowd.count
@@ -374,6 +381,9 @@ class EventKind(enum.StrEnum):
     #: Processor time of the target's processes: the note is seconds used, seconds watched, and, where they were busy
     #: before the case began, since when.
     PROCESSOR = "processor"
+    #: A process of the target's was killed by a signal of its own making: the bytes are the line of its log that says
+    #: so; the note says why the case is not to blame, if it is not.
+    CRASHED = "crashed"
 
 
 class Ending(enum.StrEnum):
@@ -542,6 +552,10 @@ class Target:
     tls_port: int | None = None
     #: Its main process, on this machine: it and its descendants are watched.
     pid: int | None = None
+    #: The log that tells when one of its processes crashes; None: that of the oracle `log`, if it is that one.
+    crash_log: str | None = None
+    #: How the lines that tell it begin: a regular expression; None: as servers known here write them.
+    crash_pattern: str | None = None
     #: How it is started and ended; None: it runs already.
     service: Service | None = None
     #: Connections it can serve side by side within its deadline; cases beyond wait for one to end.
@@ -600,7 +614,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """An ordered set of cases with unique ids whose controls exist, and the rules they test."""
+    """An ordered set of cases with unique ids whose controls and premises exist, and the rules they test."""
 
     cases: tuple[Case, ...]
     requirements: tuple[Requirement, ...] = ()
@@ -615,6 +629,10 @@ class Catalogue:
         for case in self.cases:
             if case.control is not None and case.control not in by_id:
                 raise ValueError(f"case {case.id} names the control {case.control}, which does not exist")
+            if case.premise is not None and case.premise not in by_id:
+                raise ValueError(f"case {case.id} names the premise {case.premise}, which does not exist")
+            if case.premise is not None and by_id[case.premise].premise is not None:
+                raise ValueError(f"case {case.id} names the premise {case.premise}, which has one itself")
         object.__setattr__(self, "_by_id", by_id)
 
     def __getitem__(self, case_id: str) -> Case:
@@ -626,9 +644,13 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.cases)
 
-    def with_controls(self, cases: Iterable[Case]) -> tuple[Case, ...]:
-        """Return `cases` and the controls they name, each once, in catalogue order."""
+    def with_prerequisites(self, cases: Iterable[Case]) -> tuple[Case, ...]:
+        """Return `cases`, their controls and their premises with theirs, each once, in catalogue order."""
         wanted: set[str] = set()
-        for case in cases:
-            wanted |= {case.id} if case.control is None else {case.id, case.control}
+        names = [case.id for case in cases]
+        while names:
+            name = names.pop()
+            if name not in wanted:
+                wanted.add(name)
+                names += self[name].prerequisites
         return tuple(case for case in self.cases if case.id in wanted)

@@ -55,7 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="ID|PREFIX|GLOB",
         action="append",
         default=[],
-        help="only these cases and their controls; may be repeated",
+        help="only these cases and what they rest on; may be repeated",
     )
     group.addoption("--proxyspec-trusted", metavar="ADDRESS", help="local address it trusts to send PROXY")
     group.addoption("--proxyspec-untrusted", metavar="ADDRESS|none", help="local address it does not trust")
@@ -120,7 +120,9 @@ class _Wave:
         self._catalogue = catalogue()
         patterns = config.getoption("--proxyspec-case")
         chosen = select(self._catalogue.cases, Selection(patterns))
-        self.cases: tuple[Case, ...] = self._catalogue.with_controls(case for case in chosen if case.via is Via.DIRECT)
+        self.cases: tuple[Case, ...] = self._catalogue.with_prerequisites(
+            case for case in chosen if case.via is Via.DIRECT
+        )
         if not self.cases:
             raise UsageError("all of these cases go through HAProxy: use `proxyspec run --haproxy`")
         self._records: dict[str, CaseRecord] | None = None
@@ -129,7 +131,7 @@ class _Wave:
         """Return the verdict on a case, after running all that are still selected if that has not been done."""
         if self._records is None:
             wanted = {item.case.id for item in session.items if isinstance(item, _CaseItem) and item.wave is self}
-            cases = self._catalogue.with_controls(case for case in self.cases if case.id in wanted)
+            cases = self._catalogue.with_prerequisites(case for case in self.cases if case.id in wanted)
             run = self._judge(cases)
             # The run ends in order at Ctrl-C; pytest has to hear of it too.
             if run.status == "interrupted":

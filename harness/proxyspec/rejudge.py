@@ -94,12 +94,21 @@ def rejudge(run: ConformanceRun, catalogue: Catalogue, expectations: Expectation
     }
 
     target = target_of(run.target)
+    usable = {name: transcript for name, transcript in transcripts.items() if name not in kept}
 
     def again(record: CaseRecord) -> Judged:
         case, transcript = catalogue[record.id], transcripts[record.id]
-        control = catalogue[case.control] if case.control is not None else None
-        beside = transcripts.get(control.id) if control is not None and control.id not in kept else None
-        return Judged(case, transcript, judge(case, transcript, beside, control, target, oracle))
+        judgement = judge(
+            case,
+            transcript,
+            usable.get(case.control or ""),
+            catalogue[case.control] if case.control is not None else None,
+            target,
+            oracle,
+            premise=usable.get(case.premise or ""),
+            premise_case=catalogue[case.premise] if case.premise is not None else None,
+        )
+        return Judged(case, transcript, judgement)
 
     judged = {record.id: again(record) for record in run.cases if record.id not in kept}
     if target.missing(_CRC32C) and not any(map(_shows_crc32c, judged.values())):

@@ -137,6 +137,7 @@ class Vector(_Part):
     commands: list[Hex] = Field(description="SMTP lines sent one by one once the session runs")
     expected: list[Expected] = Field(description="any of these conforms")
     control: str | None = Field(description="the vector that must be accepted for a refusal of this one to count")
+    premise: str | None = Field(description="the vector whose refusal this one presumes")
     timing: Timing = Field(description="when a refusal has to come")
     waits: bool = Field(description="lasts until the target's header deadline")
     forbidden: list[Hex] = Field(description="bytes the target must not say")
@@ -195,6 +196,7 @@ def _vector(case: Case) -> Vector:
         commands=[command.hex() for command in case.commands],
         expected=list(dict.fromkeys(_expected(accept) for accept in case.accept)),
         control=case.control,
+        premise=case.premise,
         timing=case.timing,
         waits=case.waits,
         forbidden=[needle.hex() for needle in case.forbid],

@@ -14,7 +14,7 @@ from proxyspec_reports.hexdump import Annotate, HexDump, differences, dump
 from proxyspec_reports.printable import show, show_bytes, show_lines
 from proxyspec_reports.strip import Strip, strip
 
-__all__ = ["ENDINGS", "ROADS", "CaseView", "Control", "Detail", "Moment", "case_view", "control_of"]
+__all__ = ["ENDINGS", "ROADS", "CaseView", "Detail", "Moment", "Prerequisite", "case_view", "prerequisite"]
 
 ENDINGS: Mapping[Ending, str] = {
     Ending.FIN: "server closed (FIN)",
@@ -54,6 +54,7 @@ _DID: Mapping[EventKind, tuple[str, str]] = {
     EventKind.AFTERWARDS: (_OTHERS, "after it: told"),
     EventKind.CROWD: (_OTHERS, "stood before the server"),
     EventKind.PROCESSOR: (_SERVER, "processor time: seconds used, seconds watched"),
+    EventKind.CRASHED: (_SERVER, "a process crashed, says its log"),
 }
 
 _SENT_LIMIT = 160
@@ -85,8 +86,8 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
-    """The case that had to be accepted for this one to count; `anchor` is None if it did not run.
+class Prerequisite:
+    """A case this one rests on, its control or its premise; `anchor` is None if it did not run.
 
     `sent` are its own bytes, without the probe.
     """
@@ -134,7 +135,8 @@ class CaseView:
     dropped: int
     moments: tuple[Moment, ...]
     strip: Strip | None
-    control: Control | None
+    control: Prerequisite | None
+    premise: Prerequisite | None
     reproduce: str
     by_hand: str | None
 
@@ -148,7 +150,8 @@ def case_view(
     record: CaseRecord,
     *,
     anchor: str,
-    control: Control | None,
+    control: Prerequisite | None,
+    premise: Prerequisite | None,
     target: TargetRecord,
     annotate: Annotate,
     detail: Detail = Detail.FULL,
@@ -196,20 +199,21 @@ def case_view(
         moments=() if brief else _moments(record),
         strip=strip(record.events, target.header_timeout) if detail is Detail.COMPARED else None,
         control=control,
+        premise=premise,
         reproduce=show(record.reproduce, _SENTENCE_LIMIT),
         by_hand=_by_hand(record, segments, target),
     )
 
 
-def control_of(record: CaseRecord, cases: Mapping[str, tuple[str, CaseRecord]]) -> Control | None:
-    """Look up the control of a case among the run's cases, which are given by id with their anchors."""
-    if record.control is None:
+def prerequisite(name: str | None, cases: Mapping[str, tuple[str, CaseRecord]]) -> Prerequisite | None:
+    """Look up a control or premise, if there is one, among the cases of the run, given by id with their anchors."""
+    if name is None:
         return None
-    if record.control not in cases:
-        return Control(show(record.control, 200), None, None, "did not run")
-    anchor, control = cases[record.control]
-    sent = b"".join(data for _, data in _own_segments(control))
-    return Control(show(control.id, 200), anchor, control.verdict, _got(control), sent)
+    if name not in cases:
+        return Prerequisite(show(name, 200), None, None, "did not run")
+    anchor, record = cases[name]
+    sent = b"".join(data for _, data in _own_segments(record))
+    return Prerequisite(show(record.id, 200), anchor, record.verdict, _got(record), sent)
 
 
 def _own_segments(record: CaseRecord) -> list[tuple[float, bytes]]:

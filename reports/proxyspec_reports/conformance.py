@@ -10,7 +10,7 @@ from typing import ClassVar
 from proxyspec.model import Verdict
 from proxyspec.records import ConformanceRun
 from proxyspec_reports.baseline import BaselineView, baseline_view, known_last, told
-from proxyspec_reports.cases import CaseView, Detail, case_view, control_of
+from proxyspec_reports.cases import CaseView, Detail, case_view, prerequisite
 from proxyspec_reports.causes import Cause, causes
 from proxyspec_reports.coverage import RuleView, rules
 from proxyspec_reports.facts import RunFacts, run_facts
@@ -122,7 +122,8 @@ def conformance_view(run: ConformanceRun, anchor: str, annotate: Annotate, room:
         case_view(
             record,
             anchor=name,
-            control=control_of(record, by_id),
+            control=prerequisite(record.control, by_id),
+            premise=prerequisite(record.premise, by_id),
             target=run.target,
             annotate=annotate,
             detail=details[record.id],

@@ -14,7 +14,7 @@ def evidence_lines(record: CaseRecord, target: TargetRecord) -> tuple[str, ...]:
     Raises:
         InvalidRun: bytes of the record are not hexadecimal.
     """
-    case = case_view(record, anchor="", control=None, target=target, annotate=lambda data: ())
+    case = case_view(record, anchor="", control=None, premise=None, target=target, annotate=lambda data: ())
     lines = [
         f"rule      {case.title} ({case.section}, {case.level})",
         f"expected  {' or '.join(case.expected)}",

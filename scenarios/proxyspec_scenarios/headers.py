@@ -14,6 +14,7 @@ __all__ = [
     "NEXT_V2",
     "SERVES_UNKNOWN",
     "TAKES_MAIL",
+    "TOO_LONG",
     "V1",
     "V2",
     "next_of",
@@ -27,6 +28,8 @@ BOTH = frozenset({1, 2})
 SERVES_UNKNOWN = frozenset({Capability.UNKNOWN})
 #: What cases need that send mail, not to be refused for want of a login.
 TAKES_MAIL = frozenset({Capability.ANONYMOUS_MAIL})
+#: A line that is refused for its length, if not for its port.
+TOO_LONG = v1(sport="0" * 4000 + "1111")
 #: A command in the same segment as a header.
 EHLO = b"EHLO x\r\n"
 #: The address of headers that must not be obeyed.

@@ -248,6 +248,97 @@ def test_an_accepted_bad_header_fails_even_without_its_control() -> None:
     assert verdict(BAD, PROXIED, CLOSED).verdict is Verdict.FAIL
 
 
+def crashed(transcript: Transcript, why: str = "") -> Transcript:
+    event = Event(transcript.duration, K.CRASHED, b"mx: child 9\x1b died", why)
+    return replace(transcript, events=(*transcript.events, event))
+
+
+@pytest.mark.parametrize("case", [BAD, GOOD, replace(BAD, level=Level.SHOULD), replace(BAD, level=Level.EITHER)])
+@pytest.mark.parametrize("transcript", [CLOSED, RESET, REFUSED_421, PROXIED, SILENT])
+def test_a_crash_is_a_failure_whatever_the_connection_shows(case: Case, transcript: Transcript) -> None:
+    judged = verdict(case, crashed(transcript))
+    assert judged.verdict is Verdict.FAIL
+    assert judged.reason == r"a process of the target crashes, which no header may cause: mx: child 9\x1b died"
+    assert judged.outcome == outcome_of(case, transcript, ehlo_oracle)
+
+
+@pytest.mark.parametrize(("transcript", "expected"), [(CLOSED, Verdict.UNTESTABLE), (PROXIED, Verdict.FAIL)])
+def test_a_crash_of_nobody_knows_whom_makes_no_failure_and_hides_none(
+    transcript: Transcript, expected: Verdict
+) -> None:
+    judged = verdict(BAD, crashed(transcript, "nobody did it again"))
+    assert judged.verdict is expected
+    assert ("while this case ran; nobody did it again: mx: child 9" in judged.reason) == (expected is not Verdict.FAIL)
+
+
+HOW = replace(BAD, id="c/how", level=Level.SECURITY, forbid=(b"220 ",), premise="c/bad")
+
+
+def presuming(
+    transcript: Transcript, premise: Transcript | None, case: Case = HOW, premise_case: Case = BAD
+) -> Judgement:
+    return judge(
+        case,
+        transcript,
+        PROXIED,
+        GOOD,
+        TARGET,
+        ehlo_oracle,
+        premise=premise,
+        premise_case=premise_case if premise is not None else None,
+    )
+
+
+@pytest.mark.parametrize("transcript", [PROXIED, CLOSED, AS_SMTP, SILENT])
+def test_how_a_header_is_refused_is_not_judged_where_it_is_accepted(transcript: Transcript) -> None:
+    judged = presuming(transcript, PROXIED)
+    assert judged.verdict is Verdict.UNTESTABLE
+    assert judged.reason == "c/bad was accepted (accepted-proxied 192.0.2.1), so nothing shows how it is refused"
+    assert judged.outcome == outcome_of(HOW, transcript, ehlo_oracle)
+
+
+@pytest.mark.parametrize("premise", [CLOSED, RESET, REFUSED_421, SILENT, AS_SMTP, GREETED_THEN_REFUSED])
+def test_how_a_header_is_refused_is_judged_where_it_is_not_accepted(premise: Transcript) -> None:
+    assert presuming(CLOSED, premise).verdict is Verdict.PASS
+    for broken in (PROXIED, AS_SMTP, GREETED_THEN_REFUSED):
+        judged = presuming(broken, premise)
+        assert judged.verdict is Verdict.FAIL
+        assert judged.reason == "the target says b'220 ', which it must not"
+    assert presuming(SILENT, premise).verdict is Verdict.FAIL
+
+
+def test_a_premise_that_did_not_run_shows_nothing() -> None:
+    for premise, words in ((None, "its premise c/bad did not run"), (UNREACHABLE, "its premise c/bad did not run (")):
+        for transcript in (CLOSED, PROXIED):
+            judged = presuming(transcript, premise)
+            assert judged.verdict is Verdict.UNTESTABLE
+            assert judged.reason.startswith(words)
+    assert "could not be reached" in presuming(UNREACHABLE, PROXIED).reason
+
+
+def test_to_be_served_as_oneself_is_no_acceptance_of_a_header_with_an_address() -> None:
+    real = session("127.0.0.1")
+    assert presuming(real, real).verdict is Verdict.FAIL
+    unlisted = replace(BAD, accept=(*REAL, *REFUSED))
+    softly = replace(HOW, accept=(*REAL, *SOFT_REFUSED), forbid=(), level=Level.SHOULD)
+    assert presuming(real, real, softly, unlisted).verdict is Verdict.PASS
+    assert presuming(PROXIED, real, softly, unlisted).verdict is Verdict.WARN
+    assert presuming(PROXIED, PROXIED, softly, unlisted).verdict is Verdict.UNTESTABLE
+
+
+def test_to_be_served_as_oneself_is_how_a_header_without_an_address_is_accepted() -> None:
+    real = session("127.0.0.1")
+    judged = judge(HOW, real, real, replace(GOOD, accept=REAL), TARGET, ehlo_oracle, premise=real, premise_case=BAD)
+    assert judged.verdict is Verdict.UNTESTABLE
+    assert "c/bad was accepted (accepted-real 127.0.0.1)" in judged.reason
+
+
+def test_without_an_oracle_any_session_is_an_acceptance() -> None:
+    judged = judge(HOW, PROXIED, PROXIED, GOOD, TARGET, no_oracle, premise=PROXIED, premise_case=BAD)
+    assert judged.verdict is Verdict.UNTESTABLE
+    assert "c/bad was accepted (accepted-unseen)" in judged.reason
+
+
 def test_an_unreachable_target_is_untestable() -> None:
     assert verdict(GOOD, UNREACHABLE).verdict is Verdict.UNTESTABLE
 

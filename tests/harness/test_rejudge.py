@@ -107,6 +107,18 @@ def test_a_refusal_still_needs_its_control() -> None:
     assert verdicts(alone) == [V.UNTESTABLE]
 
 
+def test_how_a_header_is_refused_is_judged_beside_its_premise() -> None:
+    ok, bad = book().cases
+    how = replace(bad, id="c/how", premise=bad.id)
+    grown = Catalogue((ok, bad, how))
+    for premise, expected in ((refused(bad), V.PASS), (served(bad, "192.0.2.1"), V.UNTESTABLE)):
+        run = run_of((ok, served(ok, "192.0.2.1"), V.PASS), (bad, premise, V.PASS), (how, refused(how), V.PASS))
+        assert run.cases[2].premise == bad.id
+        assert verdicts(rejudge(run, grown, Expectations()).run)[2] is expected
+    alone = run_of((ok, served(ok, "192.0.2.1"), V.PASS), (how, refused(how), V.PASS))
+    assert verdicts(rejudge(alone, grown, Expectations()).run) == [V.PASS, V.UNTESTABLE]
+
+
 def test_todays_rules_count() -> None:
     ok, bad = book().cases
     softer = Catalogue((ok, replace(bad, level=Level.SHOULD)))

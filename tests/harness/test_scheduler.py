@@ -9,7 +9,20 @@ import pytest
 
 from proxyspec.casebook import REFUSED, Chapter, catalogue_of, proxied
 from proxyspec.driver import Aids
-from proxyspec.model import Crowd, EventKind, HalfClose, Neighbour, Send, Source, Target, Verdict, Via, View
+from proxyspec.model import (
+    Crowd,
+    EventKind,
+    HalfClose,
+    Neighbour,
+    Pause,
+    Send,
+    Source,
+    Target,
+    Verdict,
+    Via,
+    View,
+    WatchCheck,
+)
 from proxyspec.oracle import ehlo_oracle
 from proxyspec.processor import Spent
 from proxyspec.scheduler import Judged, Plan, Roads, run_cases
@@ -68,6 +81,39 @@ def test_a_case_is_judged_beside_its_control_whichever_ends_first() -> None:
     judged, _ = run(plan(chapter))
     assert judged["c/quick"].judgement.verdict is Verdict.UNTESTABLE
     assert "c/slow" in judged["c/quick"].judgement.reason
+
+
+def test_a_case_is_judged_behind_its_premise_whichever_ends_first() -> None:
+    chapter = Chapter("c", section="2", control="c/good")
+    chapter.accepts("good", GOOD, "t")
+    for name, bad in (("accepted", GOOD), ("refused", b"never good")):
+        chapter.rejects(name, (Pause(1.0), Send(bad)), "t")
+        chapter.rejects(f"{name}-how", bad, "t", premise=f"c/{name}")
+    judged, _ = run(plan(chapter))
+    verdicts = {name: one.judgement.verdict for name, one in judged.items()}
+    assert verdicts == {
+        "c/good": Verdict.PASS,
+        "c/accepted": Verdict.FAIL,
+        "c/accepted-how": Verdict.UNTESTABLE,
+        "c/refused": Verdict.PASS,
+        "c/refused-how": Verdict.PASS,
+    }
+    assert "c/accepted was accepted" in judged["c/accepted-how"].judgement.reason
+
+
+def test_a_premise_that_breaks_or_is_skipped_shows_nothing() -> None:
+    chapter = Chapter("c", section="2", control="c/good")
+    chapter.accepts("good", GOOD, "t")
+    chapter.rejects("broken", (WatchCheck("x"),), "t")
+    chapter.rejects("skipped", b"bad", "t", versions=frozenset({9}))
+    for name in ("broken", "skipped"):
+        chapter.rejects(f"{name}-how", b"bad", "t", premise=f"c/{name}")
+    judged, _ = run(plan(chapter))
+    assert judged["c/broken"].judgement.verdict is Verdict.ERROR
+    assert judged["c/skipped"].judgement.verdict is Verdict.SKIP
+    for name in ("broken", "skipped"):
+        judgement = judged[f"c/{name}-how"].judgement
+        assert (judgement.verdict, judgement.reason) == (Verdict.UNTESTABLE, f"its premise c/{name} did not run")
 
 
 def test_a_fault_of_the_harness_is_one_error_and_spares_the_rest() -> None:

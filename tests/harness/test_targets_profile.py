@@ -25,6 +25,8 @@ oracle_pattern = '\\[(?P<address>[^]]+)\\]'
 recipient = "probe@example.test"
 capabilities = ["starttls", "no-crc32c"]
 tls_port = 4650
+crash_log = "daemon.log"
+crash_pattern = "mx: child [0-9]+ was lost"
 """
 
 
@@ -49,6 +51,8 @@ def test_a_file_equals_the_flags(tmp_path: Path) -> None:
         capabilities=["starttls", "no-crc32c"],
         tls_port=4650,
         pid=os.getpid(),
+        crash_log=str(tmp_path / "daemon.log"),
+        crash_pattern="mx: child [0-9]+ was lost",
     )
     assert from_file.lacks == {Capability.CRC32C}
     assert from_file.capabilities == {Capability.STARTTLS, Capability.IMPLICIT_TLS}
@@ -75,6 +79,8 @@ def test_flags_describe_a_target_again(tmp_path: Path) -> None:
         "--recipient": "probe@example.test",
         "--capabilities": "starttls,no-crc32c",
         "--tls-port": "4650",
+        "--crash-log": str(tmp_path / "daemon.log"),
+        "--crash-pattern": "mx: child [0-9]+ was lost",
     }
     assert flags_of(make_target("127.0.0.1:25")) == "smtp://127.0.0.1:25"
     alone = make_target("127.0.0.1:25", untrusted_source="none")

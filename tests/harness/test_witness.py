@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,67 @@ def test_a_log_shows_the_lines_that_name_the_session(tmp_path: Path) -> None:
         assert view(found, TWO) == View("2001:db8::1")
     log.write_text(f"helo={ONE} client=192.0.2.9\n")
     assert view(found, ONE) == View("192.0.2.9"), "a log that begins anew is read anew"
+
+
+#: Lines that say either which session a connection has, or whose address.
+JOINED = r"(?:client=(?P<address>\S+) )?port=(?P<connection>\d+)"
+
+
+@pytest.fixture
+def joined(tmp_path: Path) -> tuple[LogWitness, Callable[[str], None]]:
+    log = tmp_path / "log"
+    log.touch()
+    found = witness(replace(TARGET, oracle="log", oracle_file=str(log), oracle_pattern=JOINED))
+    assert isinstance(found, LogWitness)
+
+    def write(lines: str) -> None:
+        with log.open("a") as file:
+            file.write(lines)
+
+    return found, write
+
+
+@pytest.mark.parametrize("first", ["connect", "disconnect"])
+def test_a_log_may_name_the_address_in_another_line_of_the_same_connection(
+    joined: tuple[LogWitness, Callable[[str], None]], first: str
+) -> None:
+    found, write = joined
+    found.begin(ONE)
+    found.begin(TWO)
+    named, told = f"helo={ONE} port=4000\nhelo={TWO} port=4001\n", "client=192.0.2.1 port=4000\nclient=::1 port=4001\n"
+    write(named if first == "disconnect" else told)
+    assert found.look(ONE, b"") is None
+    write(told if first == "disconnect" else named)
+    assert view(found, ONE) == View("192.0.2.1")
+    assert view(found, TWO) == View("::1")
+    seen = found.look(ONE, b"")
+    assert seen is not None
+    assert seen.text == b"client=192.0.2.1 port=4000"
+
+
+def test_a_connection_whose_name_comes_again_is_another(joined: tuple[LogWitness, Callable[[str], None]]) -> None:
+    found, write = joined
+    write("client=203.0.113.1 port=4000\n")
+    found.begin(ONE)
+    write(f"helo={ONE} port=4000\n")
+    assert found.look(ONE, b"") is None, "that was said of the connection before"
+    write("client=192.0.2.1 port=4000\n")
+    found.begin(TWO)
+    write(f"helo={TWO} port=4000\n")
+    assert found.look(TWO, b"") is None
+    write("client=192.0.2.2 port=4000\nclient=192.0.2.3 port=4000\n")
+    assert view(found, ONE) == View("192.0.2.1")
+    assert view(found, TWO) == View("192.0.2.2")
+
+
+def test_names_of_sessions_that_were_never_begun_are_passed_over(
+    joined: tuple[LogWitness, Callable[[str], None]],
+) -> None:
+    found, write = joined
+    found.begin(ONE)
+    write(f"helo={ONE} port=4000\nhelo=other.probe.test port=4000\nhelo={TWO} port=4000\nclient=192.0.2.1 port=4000\n")
+    assert view(found, ONE) == View("192.0.2.1")
+    assert found.look(TWO, b"") is None
 
 
 def test_replies_are_searched_from_the_last(tmp_path: Path) -> None:

@@ -149,6 +149,7 @@ def case(
     source: Source = Source.TRUSTED,
     ending: Ending = Ending.FIN,
     control: str | None = None,
+    premise: str | None = None,
     lasts: float = 0.042,
     dropped: int = 0,
 ) -> CaseRecord:
@@ -187,6 +188,7 @@ def case(
         timing=Timing.ANY,
         accepts=list(accepts),
         control=control,
+        premise=premise,
         verdict=verdict,
         outcome=got,
         reason=reason,

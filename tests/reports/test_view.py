@@ -4,7 +4,7 @@ from proxyspec.model import Ending, EventKind, Source, Verdict, Via
 from proxyspec.records import CaseRecord, InvalidRun
 from proxyspec_reports import ReportView, view
 from proxyspec_reports.answer import Word
-from proxyspec_reports.cases import _DID, ENDINGS, ROADS, CaseView, Control
+from proxyspec_reports.cases import _DID, ENDINGS, ROADS, CaseView, Prerequisite
 from proxyspec_reports.conformance import MEANINGS, ConformanceView
 from proxyspec_reports.load import LoadView, Standing
 
@@ -90,6 +90,7 @@ def test_a_failed_case_tells_its_story() -> None:
         accepts=("rejected-silent", "rejected-reply 4xx"),
         reply=NASTY,
         control="v1/basic/tcp4",
+        premise="v1/gone",
         reason="it ran",
     )
     shown = one(failed, control)
@@ -99,7 +100,10 @@ def test_a_failed_case_tells_its_story() -> None:
     assert shown.reason == "it ran"
     assert shown.section == "section 2.1"
     assert shown.ending == "server closed (FIN)"
-    assert shown.control == Control("v1/basic/tcp4", "run-1-case-2", Verdict.PASS, "accepted-proxied 192.0.2.1", LINE)
+    assert shown.control == Prerequisite(
+        "v1/basic/tcp4", "run-1-case-2", Verdict.PASS, "accepted-proxied 192.0.2.1", LINE
+    )
+    assert shown.premise == Prerequisite("v1/gone", None, None, "did not run")
     assert shown.reproduce == "proxyspec run smtp://127.0.0.1:2525 --case v1/port/leading-zero"
     assert shown.by_hand == (r"printf 'PROXY TCP4 192.0.2.1 192.0.2.2 1111 25\r\n' | nc -s 127.0.0.1 127.0.0.1 2525")
 
@@ -159,7 +163,7 @@ def test_through_haproxy_there_is_no_line_by_hand(via: Via) -> None:
 
 
 def test_a_control_outside_the_run_is_named_without_a_link() -> None:
-    assert one(case("v1/a", control="v1/gone")).control == Control("v1/gone", None, None, "did not run")
+    assert one(case("v1/a", control="v1/gone")).control == Prerequisite("v1/gone", None, None, "did not run")
 
 
 def test_a_case_that_did_not_run_says_so() -> None:

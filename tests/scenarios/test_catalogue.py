@@ -9,6 +9,7 @@ from proxyspec.layers.authoring import v1, v2
 from proxyspec.model import (
     ACCEPTED,
     REJECTED,
+    Accept,
     Capability,
     Case,
     HalfClose,
@@ -20,6 +21,7 @@ from proxyspec.model import (
     Via,
 )
 from proxyspec_scenarios import catalogue
+from proxyspec_scenarios.headers import FORGED
 
 CASES = catalogue().cases
 
@@ -47,6 +49,46 @@ def test_a_refusal_has_a_control_that_must_be_accepted(case: Case) -> None:
     assert (control.steps, control.source) != (case.steps, case.source)
     assert control.versions <= case.versions, "a control that is skipped makes its case untestable"
     assert control.needs <= case.needs, "a control that is skipped makes its case untestable"
+
+
+def plain(case: Case) -> bytes:
+    """The header itself: with the address of all others, without what the target is to keep to itself."""
+    header = case.header
+    for forged, usual in ((FORGED.encode(), b"192.0.2.1"), (v2(FORGED)[16:20], v2()[16:20])):
+        header = header.replace(forged, usual, 1) if header.find(forged) in (11, 16) else header
+    for secret in case.forbid:
+        header = header.replace(b" " + secret, b"")
+    return header
+
+
+PRESUMING = [case for case in CASES if case.premise is not None]
+
+
+@pytest.mark.parametrize("case", PRESUMING, ids=lambda case: case.id)
+def test_a_premise_is_a_case_that_asks_whether_the_same_header_is_refused(case: Case) -> None:
+    assert case.premise is not None
+    premise = catalogue()[case.premise]
+    assert premise.premise is None, "premises do not rest on each other"
+    if case.source is Source.TRUSTED:
+        assert refuses(premise)
+    assert not any(
+        accept.kind in (OutcomeKind.ACCEPTED_PROXIED, OutcomeKind.ACCEPTED_UNSEEN) for accept in premise.accept
+    )
+    assert (premise.source, premise.via) == (case.source, case.via)
+    assert premise.versions <= case.versions, "a premise that is skipped makes its case untestable"
+    assert premise.needs <= case.needs, "a premise that is skipped makes its case untestable"
+    assert plain(case).startswith(premise.header)
+    closes = [any(isinstance(step, HalfClose) for step in one.steps) for one in (case, premise)]
+    assert closes[0] == closes[1]
+    assert premise.header or case.steps == premise.steps, "whatever begins with nothing"
+
+
+def test_no_other_case_asks_how_a_header_is_refused() -> None:
+    how = {case.id for case in CASES if case.id.startswith(("general/abort/", "smtp/greeting/not-for-malformed"))}
+    how |= {case.id for case in CASES if case.id.startswith("aftermath/") and refuses(case)}
+    how |= {case.id for case in CASES if case.beside is not None and refuses(case)}
+    how |= {case.id for case in CASES if Accept(OutcomeKind.REJECTED_REPLY, code_class=4) in case.accept}
+    assert how == {case.id for case in PRESUMING} - {"smtp/implicit-tls/malformed"}
 
 
 def test_both_versions_and_every_road_are_covered() -> None:
@@ -143,6 +185,24 @@ def test_a_control_that_does_not_exist_is_refused() -> None:
         catalogue_of([chapter])
 
 
+def test_a_premise_that_does_not_exist_or_has_one_itself_is_refused() -> None:
+    chapter = Chapter("c", section="2")
+    chapter.rejects("how", b"x", "T", premise="c/none")
+    with pytest.raises(ValueError, match="c/how names the premise c/none, which does not exist"):
+        catalogue_of([chapter])
+    chapter = Chapter("c", section="2")
+    chapter.rejects("one", b"x", "T", premise="c/other")
+    chapter.rejects("other", b"x", "T", premise="c/one")
+    with pytest.raises(ValueError, match="c/one names the premise c/other, which has one itself"):
+        catalogue_of([chapter])
+
+
+def test_a_case_is_selected_with_its_premise_and_with_the_control_of_that() -> None:
+    chosen = catalogue().with_prerequisites([catalogue()["aftermath/malformed/v2-no-block-tcp6"]])
+    ids = ["aftermath/malformed/v2-no-block-tcp6", "v2/tcp4/ok", "v2/tcp6/ok", "v2/length/zero-tcp6"]
+    assert [case.id for case in chosen] == ids
+
+
 def test_a_chapter_can_be_selected_with_its_controls_from_other_chapters() -> None:
-    chosen = catalogue().with_controls(case for case in CASES if case.id == "general/deadline/silent")
+    chosen = catalogue().with_prerequisites(case for case in CASES if case.id == "general/deadline/silent")
     assert [case.id for case in chosen] == ["general/deadline/silent", "v1/tcp4/ok"]

@@ -101,7 +101,7 @@ def _evident(record: CaseRecord) -> bool:
 )
 def test_every_case_is_judged(start: Start, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     every = catalogue()
-    cases = every.with_controls(case for case in every.cases if case.via is Via.DIRECT)
+    cases = every.with_prerequisites(case for case in every.cases if case.via is Via.DIRECT)
     with start(tmp_path, request) as target, RunDirectory.create("conformance", tmp_path / "run") as out:
         run = conformance(every, cases, target, Roads(direct_roads(target), {}), out, Listener())
     assert run.unjudgeable is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import shlex
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from proxyspec.cli import terminal
 from proxyspec.cli.options import LevelOption, NotOption, SectionOption, TagOption, selection_of
 from proxyspec.errors import UsageError
 from proxyspec.model import Await, Case, HalfClose, Neighbour, Pause, Reset, Send, StartTls, WatchCheck
-from proxyspec.selection import hint, tags_of
+from proxyspec.selection import hint, named_by, tags_of
 
 __all__ = ["explain", "list_cases", "schema"]
 
@@ -36,6 +37,7 @@ def _as_json(case: Case) -> dict[str, Any]:
         "versions": sorted(case.versions),
         "accepts": list(dict.fromkeys(str(accept) for accept in case.accept)),
         "control": case.control,
+        "premise": case.premise,
         "timing": case.timing,
         "tags": sorted(tags_of(case)),
         "waits": case.waits,
@@ -204,6 +206,9 @@ def explain(case_id: Annotated[str, typer.Argument(metavar="CASE", help="A case'
 
     book = catalogue()
     if case_id not in book:
+        several = sum(named_by(case_id, case.id) for case in book.cases)
+        if several:
+            raise UsageError(f"{case_id!r} names {several} cases: `proxyspec list {shlex.quote(case_id)}` shows them")
         raise UsageError(f"{case_id[:80]!r} is no case{hint(case_id, (case.id for case in book.cases))}")
     case = book[case_id]
     print(f"{case.id}: {case.title}.")
@@ -213,6 +218,8 @@ def explain(case_id: Annotated[str, typer.Argument(metavar="CASE", help="A case'
     print(f"  conforms  {' or '.join(dict.fromkeys(str(accept) for accept in case.accept))}")
     if case.control is not None:
         print(f"  control   {case.control} must be accepted in the same run")
+    if case.premise is not None:
+        print(f"  premise   {case.premise} asks whether it is refused at all; how, is asked only if it is")
     if case.requirements:
         print(f"  tests     {', '.join(case.requirements)}")
     if case.needs:

@@ -184,7 +184,7 @@ def mutants(
             bench = Bench(
                 serve=serve,
                 catalogue=known,
-                cases=known.with_controls(cases),
+                cases=known.with_prerequisites(cases),
                 folder=Path(folder),
                 header_timeout=header_timeout,
             )

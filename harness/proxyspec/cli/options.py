@@ -51,7 +51,7 @@ TemplatesOption = Annotated[
 ]
 CaseOption = Annotated[
     list[str] | None,
-    typer.Option("--case", metavar="ID|PREFIX|GLOB", help="Only these cases and their controls; may be repeated."),
+    typer.Option("--case", metavar="ID|PREFIX|GLOB", help="Only these cases and what they rest on; may be repeated."),
 ]
 SectionOption = Annotated[
     list[str] | None,
@@ -69,7 +69,7 @@ TagOption = Annotated[
 ]
 NotOption = Annotated[
     list[str] | None,
-    typer.Option("--not", metavar="TAG|ID|PREFIX|GLOB", help="Leave these cases out, unless they are controls."),
+    typer.Option("--not", metavar="TAG|ID|PREFIX|GLOB", help="Leave these cases out, unless others rest on them."),
 ]
 BaselineOption = Annotated[
     Path | None,

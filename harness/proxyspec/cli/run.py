@@ -96,7 +96,7 @@ def _catalogue(case_files: tuple[Path, ...]) -> Catalogue:
 
 
 def selected_cases(options: RunOptions) -> tuple[Case, ...]:
-    """Return the cases that the options select, without their controls.
+    """Return the cases that the options select, without what they rest on.
 
     Raises:
         UsageError: the selection or a case file is wrong.
@@ -126,8 +126,9 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
     """
 
     from proxyspec.conformance import conformance, direct_roads, tls_road
-    from proxyspec.console import RunConsole, print_run
+    from proxyspec.console import RunConsole, print_hints, print_run
     from proxyspec.haproxy.front import behind_haproxy
+    from proxyspec.hints import hints
     from proxyspec.rundir import RunDirectory
     from proxyspec.scheduler import Roads
     from proxyspec.started import started
@@ -141,7 +142,7 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
         chosen = tuple(case for case in chosen if case.via is Via.DIRECT)
     if not options.straight:
         chosen = tuple(case for case in chosen if case.via not in (Via.DIRECT, Via.PACKETS))
-    cases = catalogue.with_controls(chosen)
+    cases = catalogue.with_prerequisites(chosen)
     lines = JsonLines(sys.stdout) if options.outputs.ndjson else None
     console = terminal.console(stderr=options.outputs.takes_stdout)
     with contextlib.ExitStack() as stack:
@@ -153,7 +154,8 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
             log, folder = out.path / "server.log", Path(service.profile).parent
             running = started(service.start, target.host, target.port, log, stop=service.stop, folder=folder)
             pid = stack.enter_context(running)
-            target = replace(target, pid=target.pid or pid)
+            own = target.crash_log is None and target.oracle != "log"
+            target = replace(target, pid=target.pid or pid, crash_log=str(log) if own else target.crash_log)
         roads, record = Roads({}, {}), None
         if haproxy is not None:
             console.print(f"starting HAProxy ({haproxy})", style="dim", highlight=False)
@@ -183,6 +185,7 @@ def run_target(target: Target, out_dir: Path | None, options: RunOptions) -> tup
             print("proxyspec: interrupted; what was judged so far is kept", file=sys.stderr)
         where = out.path / "run.json"
         print_record(console, where, result.duration)
+        print_hints(console, hints(result, out.path))
         if lines is not None:
             lines.finished(result)
     return result, out.path
@@ -253,6 +256,12 @@ def run(
     pid: Annotated[
         int | None, typer.Option(metavar="PID", help="The target's main process, to see that it idles when it should.")
     ] = None,
+    crash_log: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Log of the target that tells when one of its processes crashes.")
+    ] = None,
+    crash_pattern: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="How the lines that tell it begin; many servers' are known.")
+    ] = None,
     allow_target: AllowOption = None,
     baseline: BaselineOption = None,
     strict: StrictOption = False,
@@ -312,6 +321,8 @@ def run(
         capabilities=capabilities,
         tls_port=tls_port,
         pid=pid,
+        crash_log=crash_log,
+        crash_pattern=crash_pattern,
         allow=allow_target,
     )
     files = {

@@ -15,7 +15,7 @@ import typer
 from proxyspec.cli import terminal
 from proxyspec.cli.options import OutOption, TimeoutOption
 from proxyspec.cli.terminal import print_record
-from proxyspec.errors import ExitCode, UsageError
+from proxyspec.errors import ExitCode
 from proxyspec.model import Via
 
 __all__ = ["tcp"]
@@ -37,7 +37,7 @@ def _judge(start: str, port: int, header_timeout: float, patterns: Sequence[str]
 
     catalogue = load_catalogue()
     ours = tuple(case for case in catalogue.cases if case.via is Via.PACKETS)
-    cases = catalogue.with_controls(select(ours, Selection(patterns=patterns)) if patterns else ours)
+    cases = catalogue.with_prerequisites(select(ours, Selection(patterns=patterns)) if patterns else ours)
     console = terminal.console()
     try:
         enter()
@@ -85,7 +85,9 @@ def tcp(
     port: Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="The port it listens on.")] = 2525,
     case: Annotated[
         list[str] | None,
-        typer.Option("--case", metavar="ID|PREFIX|GLOB", help="Only these cases and their controls; may be repeated."),
+        typer.Option(
+            "--case", metavar="ID|PREFIX|GLOB", help="Only these cases and what they rest on; may be repeated."
+        ),
     ] = None,
     out: OutOption = None,
     header_timeout: TimeoutOption = 30.0,
@@ -104,8 +106,9 @@ def tcp(
 
       proxyspec tcp --start 'my-server --listen {address} --trust-proxy {network}' --case tcp/order
     """
-    if not 0 < header_timeout <= 3600:
-        raise UsageError(f"--header-timeout {header_timeout:g} is out of range: seconds above 0, 3600 at most")
+    from proxyspec.targets import header_deadline
+
+    header_deadline(header_timeout)
     if start is None:
         python = shlex.quote(sys.executable)
         server = "-m proxyspec_server --listen {address} --trust {network}"

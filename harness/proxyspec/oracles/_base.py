@@ -53,6 +53,10 @@ class Witness(Protocol):
         """Whom a message must be delivered to for there to be a trace; None: none is needed."""
         ...
 
+    def begin(self, token: str) -> None:
+        """Take note that the session called `token` begins now: what was written before is not of it."""
+        ...
+
     def look(self, token: str, replies: bytes) -> Sighting | None:
         """Return the trace of the session called `token`, which was told `replies`, or None if it is not there yet."""
         ...

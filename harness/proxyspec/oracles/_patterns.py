@@ -7,7 +7,7 @@ import re
 from proxyspec.errors import UsageError
 from proxyspec.oracles._base import Sighting, view_of
 
-__all__ = ["TOKEN", "find", "mailbox_of", "pattern_of"]
+__all__ = ["TOKEN", "find", "mailbox_of", "pattern_of", "sighting_of"]
 
 #: The EHLO name of a session of ours.
 TOKEN = re.compile(r"[0-9a-z-]+\.probe\.test")
@@ -43,8 +43,13 @@ def pattern_of(text: str) -> re.Pattern[str]:
     return pattern
 
 
+def sighting_of(match: re.Match[str]) -> Sighting | None:
+    """Return the address in a match of a pattern of `pattern_of`, or None if there is none."""
+    view = view_of(match["address"]) if match["address"] is not None else None
+    return Sighting(match.string.encode(errors="replace"), view) if view is not None else None
+
+
 def find(pattern: re.Pattern[str], line: str) -> Sighting | None:
     """Return the address that the pattern finds in `line`, or None."""
     match = pattern.search(line)
-    view = view_of(match["address"]) if match is not None and match["address"] is not None else None
-    return Sighting(line.encode(errors="replace"), view) if view is not None else None
+    return sighting_of(match) if match is not None else None

@@ -82,6 +82,9 @@ class MailWitness:
                 yield "\n".join(self._head[1:])
                 self._head = []
 
+    def begin(self, token: str) -> None:
+        """Nothing to note: a field names its session itself; see `Witness.begin`."""
+
     def look(self, token: str, replies: bytes) -> Sighting | None:
         """Read what is new and search it; see `Witness.look`."""
         heads = self._messages(self._maildir) if self._maildir is not None else self._mbox_heads()

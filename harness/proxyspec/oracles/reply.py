@@ -20,6 +20,9 @@ class ReplyWitness:
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._pattern = pattern
 
+    def begin(self, token: str) -> None:
+        """Nothing to note: a session's replies are its own; see `Witness.begin`."""
+
     def look(self, token: str, replies: bytes) -> Sighting | None:
         """Search the replies, the last line first; see `Witness.look`."""
         lines = reversed(replies.decode("latin-1").splitlines())

@@ -45,6 +45,7 @@ class CaseRecord(Record):
     timing: Timing
     accepts: list[str] = Field(description="the outcomes that conform, in words")
     control: str | None = Field(description="the case that must be accepted for this one to count")
+    premise: str | None = Field(default=None, description="the case whose refusal this one presumes")
     verdict: Verdict
     outcome: OutcomeRecord | None = Field(description="null: the case did not run")
     reason: str = Field(description="why the verdict is what it is, in one sentence")

@@ -6,7 +6,7 @@ A server that spins looks like silence on the wire, so its processes are watched
 from proxyspec.casebook import LEFT, REAL, REFUSED, UNSEEN, Chapter, proxied
 from proxyspec.layers.authoring import TLVType, local, ssl, tlv, unknown, v1, v2
 from proxyspec.model import Await, Crowd, HalfClose, Level, Reset, Send
-from proxyspec_scenarios.headers import BOTH, EHLO, NEXT_V1, SERVES_UNKNOWN, V1, next_of
+from proxyspec_scenarios.headers import BOTH, EHLO, NEXT_V1, SERVES_UNKNOWN, TOO_LONG, V1, next_of
 
 chapter = Chapter(
     "aftermath",
@@ -36,6 +36,7 @@ for _version, _name, _frame in _FRAMES:
             f"A FIN behind byte {_size} of a header ends that connection and nothing else",
             versions=_versions,
             control=_control,
+            premise=f"malformed/{_name}/cut/{_size:02}",
             then=next_of(_version),
         )
         chapter.add(
@@ -83,6 +84,7 @@ chapter.rejects(
     "half-close/empty",
     (HalfClose(),),
     "A FIN instead of a header ends that connection and nothing else",
+    premise="general/half-close/empty",
     then=NEXT_V1,
 )
 chapter.add(
@@ -101,28 +103,30 @@ chapter.add(
     then=next_of(2),
 )
 
-for _name, _bytes, _version, _rule in (
-    ("v1-one-word", b"PROXY\r\n", 1, "v1.line.grammar"),
-    ("v1-no-addresses", b"PROXY TCP4\r\n", 1, "v1.line.grammar"),
-    ("v1-one-address", b"PROXY TCP4 192.0.2.1\r\n", 1, "v1.line.grammar"),
-    ("v1-bad-address", v1("999.999.999.999"), 1, "v1.ip4.form"),
-    ("v1-bad-port", v1(dport="9" * 60), 1, "v1.port.range"),
-    ("v1-nul", v1(rest="\0"), 1, "v1.line.crlf"),
-    ("v1-not-ascii", v1(protocol=b"\xff\xfe"), 1, "v1.protocol.known"),
-    ("v1-too-long", unknown(b" " + b"\xff" * 4000), 1, "v1.line.too-long"),
-    ("v2-no-block", v2(address=b""), 2, "v2.length.address"),
-    ("v2-no-block-tcp6", v2(family=0x21, address=b""), 2, "v2.length.address"),
-    ("v2-short-block", v2(address=v2()[16:27]), 2, "v2.length.address"),
-    ("v2-transport", v2(family=0x13), 2, "v2.family.undefined"),
-    ("v2-family", v2(family=0xF1), 2, "v2.family.undefined"),
-    ("v2-command", v2(command=15), 2, "v2.command"),
+for _name, _bytes, _premise, _rule in (
+    ("v1-one-word", b"PROXY\r\n", "v1/field/only-prefix", "v1.line.grammar"),
+    ("v1-no-addresses", b"PROXY TCP4\r\n", "v1/field/missing-all", "v1.line.grammar"),
+    ("v1-one-address", b"PROXY TCP4 192.0.2.1\r\n", "v1/field/missing-destination", "v1.line.grammar"),
+    ("v1-bad-address", v1("999.0.2.1"), "v1/ip4/octet-999", "v1.ip4.form"),
+    ("v1-bad-port", v1(dport="9" * 60), "v1/port/sixty-digits", "v1.port.range"),
+    ("v1-nul", v1(rest="\0"), "v1/line-end/nul", "v1.line.crlf"),
+    ("v1-not-ascii", v1(protocol=b"\xff\xfe"), "v1/protocol/not-ascii", "v1.protocol.known"),
+    ("v1-too-long", TOO_LONG, "v1/length/4000", "v1.line.too-long"),
+    ("v2-no-block", v2(address=b""), "v2/length/zero", "v2.length.address"),
+    ("v2-no-block-tcp6", v2(family=0x21, address=b""), "v2/length/zero-tcp6", "v2.length.address"),
+    ("v2-short-block", v2(address=v2()[16:27]), "v2/length/11", "v2.length.address"),
+    ("v2-transport", v2(family=0x13), "v2/family/13", "v2.family.undefined"),
+    ("v2-family", v2(family=0xF1), "v2/family/f1", "v2.family.undefined"),
+    ("v2-command", v2(command=15), "v2/command/15", "v2.command"),
 ):
+    _version = int(_premise[1])
     chapter.rejects(
         f"malformed/{_name}",
         _bytes,
         "A malformed header ends that connection and nothing else",
         versions=frozenset({_version}),
         control=f"v{_version}/tcp4/ok",
+        premise=_premise,
         then=next_of(_version),
         requirements=(_rule, *_HARMLESS),
     )

@@ -35,8 +35,8 @@ _SERVED = (*proxied(), *UNSEEN)
 _SERVED_AS_PEER = (*REAL, *UNSEEN)
 _AS_SMTP = (Accept(OutcomeKind.TREATED_AS_SMTP),)
 _CLIENT_HELLO = bytes.fromhex("160301003b010000370303" + "5a" * 32 + "00000813011302c02bc02f01000006000a000400020017")
-_MALFORMED = v1(dport="25x")
-_MALFORMED_V2 = v2(version=1)
+_MALFORMED, _PREMISE = v1(dport="25x"), "v1/port/trailing-letter"
+_MALFORMED_V2, _PREMISE_V2 = v2(version=1), "v2/version/1"
 
 chapter.add(
     "header-before-banner",
@@ -107,16 +107,18 @@ chapter.add(
     level=Level.SHOULD,
     section="RFC 5321, 3.8",
     control="v1/tcp4/ok",
+    premise="general/deadline/silent",
     waits=True,
 )
 chapter.add(
     "deadline/soft-partial",
-    v1()[:20],
+    v1()[:15],
     "A reply to half a header is a temporary failure",
     SOFT_REFUSED,
     level=Level.SHOULD,
     section="RFC 5321, 3.8",
     control="v1/tcp4/ok",
+    premise="general/deadline/partial",
     waits=True,
     requirements=("smtp.timeout.421",),
 )
@@ -351,6 +353,7 @@ rejects(
     "abort/prompt",
     _MALFORMED,
     "A malformed line ends the connection at once",
+    premise=_PREMISE,
     level=Level.SHOULD,
     timing=Timing.PROMPT,
 )
@@ -358,6 +361,7 @@ rejects(
     "abort/prompt-v2",
     _MALFORMED_V2,
     "A malformed binary header ends the connection at once",
+    premise=_PREMISE_V2,
     level=Level.SHOULD,
     timing=Timing.PROMPT,
     versions=V2,
@@ -371,13 +375,14 @@ chapter.add(
     level=Level.EITHER,
     section="RFC 5321, 4.2.1",
     control="v1/tcp4/ok",
+    premise=_PREMISE,
     requirements=("smtp.malformed.reply", "inv.reply-mode"),
 )
-for _name, _frame, _versions, _control in (
-    ("nothing-executed", _MALFORMED, {1}, "v1"),
-    ("nothing-executed-v2", _MALFORMED_V2, {2}, "v2"),
-    ("nothing-executed-family", v2(family=0x13), {2}, "v2"),
-    ("nothing-executed-long", unknown(" " + "A" * 2000), {1}, "v1"),
+for _name, _frame, _premise, _control in (
+    ("nothing-executed", _MALFORMED, _PREMISE, "v1/tcp4/ok"),
+    ("nothing-executed-v2", _MALFORMED_V2, _PREMISE_V2, "v2/tcp4/ok"),
+    ("nothing-executed-family", v2(family=0x13), "v2/family/13", "v2/tcp4/ok"),
+    ("nothing-executed-long", unknown(" " + "A" * 2000), "v1/length/2016", "v1/unknown/107"),
 ):
     rejects(
         f"abort/{_name}",
@@ -385,13 +390,16 @@ for _name, _frame, _versions, _control in (
         "No byte behind a refused header is a command",
         level=Level.SECURITY,
         forbid=(b"secret-7f3a", b"\r\n250 "),
-        versions=frozenset(_versions),
-        control=f"{_control}/tcp4/ok",
+        versions=V1 if _premise.startswith("v1/") else V2,
+        control=_control,
+        premise=_premise,
+        needs=SERVES_UNKNOWN if _control.startswith("v1/unknown") else frozenset(),
     )
 rejects(
     "abort/not-echoed",
     v1(protocol="TCP5", rest=" secret-7f3a"),
     "No byte of a refused header is repeated in a reply",
+    premise="v1/protocol/tcp5",
     level=Level.SECURITY,
     forbid=(b"secret-7f3a",),
 )
@@ -399,6 +407,7 @@ rejects(
     "abort/no-second-try",
     (Send(_MALFORMED), Pause(0.2), Send(v1(FORGED))),
     "A valid header behind a refused one is not obeyed",
+    premise=_PREMISE,
     level=Level.SECURITY,
     expected_errors=1,
 )
@@ -406,6 +415,7 @@ rejects(
     "abort/no-second-try-at-once",
     _MALFORMED + v1(FORGED),
     "A valid header in the same segment as a refused one is not obeyed",
+    premise=_PREMISE,
     level=Level.SECURITY,
     expected_errors=1,
 )
@@ -487,6 +497,7 @@ chapter.add(
     level=Level.SHOULD,
     source=Source.UNTRUSTED,
     control="v1/tcp4/ok",
+    premise="general/trust/unlisted-v1",
     requirements=("smtp.refuse.untrusted",),
 )
 chapter.add(

@@ -54,7 +54,13 @@ accepts_real(
     beside=NEXT_V2,
     versions=V2,
 )
-rejects("refused-beside-v1", v1(FORGED, dport="25x"), "A refused header reaches no session beside it", beside=NEXT_V1)
+rejects(
+    "refused-beside-v1",
+    v1(FORGED, dport="25x"),
+    "A refused header reaches no session beside it",
+    beside=NEXT_V1,
+    premise="v1/port/trailing-letter",
+)
 rejects(
     "truncated-beside-v2",
     v2(FORGED, version=1),
@@ -62,6 +68,7 @@ rejects(
     beside=NEXT_V2,
     versions=V2,
     control="v2/tcp4/ok",
+    premise="v2/version/1",
 )
 either(
     "second-header-beside-v1",

@@ -166,6 +166,7 @@ rejects(
     "greeting/not-for-malformed",
     v1("192.0.2.256"),
     "No 220 follows a malformed header",
+    premise="v1/ip4/octet-256-last",
     level=Level.SECURITY,
     forbid=(b"220 ", b"220-"),
 )
@@ -173,6 +174,7 @@ rejects(
     "greeting/not-for-malformed-v2",
     v2(command=2),
     "No 220 follows a malformed binary header",
+    premise="v2/command/2",
     level=Level.SECURITY,
     forbid=(b"220 ", b"220-"),
     versions=V2,
@@ -322,6 +324,7 @@ rejects(
     section="RFC 8314, 3.3",
     needs=_IMPLICIT,
     control="smtp/implicit-tls/v1",
+    premise="v1/port/trailing-letter",
 )
 rejects(
     "implicit-tls/two-headers",

@@ -3,7 +3,7 @@
 from proxyspec.casebook import REAL, REFUSED, Chapter, proxied
 from proxyspec.layers.authoring import unknown, v1
 from proxyspec.model import Level, Timing
-from proxyspec_scenarios.headers import EHLO, SERVES_UNKNOWN
+from proxyspec_scenarios.headers import EHLO, SERVES_UNKNOWN, TOO_LONG
 
 chapter = Chapter(
     "v1",
@@ -167,7 +167,7 @@ rejects(
     control="v1/unknown/107",
     needs=SERVES_UNKNOWN,
 )
-for _length in (108, 109):
+for _length in (108, 109, 2016):
     rejects(
         f"length/{_length}",
         unknown(" " + "A" * (_length - 16)),
@@ -179,7 +179,7 @@ for _length in (108, 109):
 rejects("length/no-crlf-2000", b"PROXY TCP4 " + b"A" * 2000, "An endless line is refused", level=Level.SHOULD)
 rejects(
     "length/4000",
-    b"PROXY TCP4 192.0.2.1 192.0.2.2 " + b"0" * 4000 + b"1111 25\r\n",
+    TOO_LONG,
     "A line of 4000 bytes is refused",
     level=Level.SHOULD,
 )
@@ -240,6 +240,7 @@ for _name, _port, _title in (
     ("other-digits", b"\xd9\xa2\xd9\xa5", "Digits are ASCII"),
     ("superscript", b"2\xc2\xb2", "Superscripts are no digits"),
     ("nul", b"25\0", "A NUL is no part of a port"),
+    ("sixty-digits", "9" * 60, "A port of sixty digits is refused"),
 ):
     rejects(f"port/{_name}", v1(dport=_port), _title)
 rejects("port/leading-zero", v1(sport="01111", dport="025"), "Ports with leading zeros are refused")
@@ -283,6 +284,7 @@ for _name, _word in (
     ("udp4", "UDP4"),
     ("udp6", "UDP6"),
     ("inet", "INET"),
+    ("not-ascii", b"\xff\xfe"),
 ):
     rejects(f"protocol/{_name}", v1(protocol=_word), "Version 1 knows TCP4, TCP6 and UNKNOWN alone")
 rejects("protocol/unix", b"PROXY UNIX /a /b 1 2\r\n", "Version 1 knows no UNIX sockets")

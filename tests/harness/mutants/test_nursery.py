@@ -34,7 +34,7 @@ def serve(arguments):
 
 folder, parallel, names = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 known = catalogue()
-cases = known.with_controls(known[name] for name in ("v1/port/wrap16", "v2/tlv/crc32c"))
+cases = known.with_prerequisites(known[name] for name in ("v1/port/wrap16", "v2/tlv/crc32c"))
 mutants = [
     Mutant(name=name, description="D.", origin="o", arguments=tuple(name.split("=")) if "=" in name else (f"--{name}",))
     for name in names
@@ -93,19 +93,6 @@ def test_a_server_that_dies_of_a_header_is_killed(tmp_path: Path) -> None:
     assert not end["interrupted"]
 
 
-def children(pid: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            if int(stat.rpartition(")")[2].split()[1]) == pid:
-                found.append(int(entry.name))
-    return [*found, *(below for child in found for below in children(child))]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_keeps_what_there_is_and_leaves_nothing_running(tmp_path: Path, number: int) -> None:
     names = [f"--defect={name}" for name in ("v1-port-wraps-16", "v1-tab", "v2-refused")]
@@ -114,9 +101,8 @@ def test_an_interruption_keeps_what_there_is_and_leaves_nothing_running(tmp_path
         assert process.stdout.readline() == "begun\n"
         assert json.loads(process.stdout.readline())["id"] == "sound"
         until = time.monotonic() + 60
-        while len(below := children(process.pid)) < 2:
+        while len(family := psutil.Process(process.pid).children(recursive=True)) < 2:
             assert time.monotonic() < until, "no server and no judge have begun"
-        family = [psutil.Process(pid) for pid in below]
         process.send_signal(number)
         rest = process.stdout.read().splitlines()
         assert process.wait(60) == 0

@@ -24,6 +24,19 @@ disable_plaintext_auth = no
 mail_location = maildir:{run}/mail
 submission_relay_host = {host}
 submission_relay_port = 9
+# Before a login only the end of a session names its address, and only an exported event its EHLO name; both name the
+# port the connection came from.
+login_log_format_elements = user=<%u> rip=%r lip=%l real_rport=%{{real_rport}}
+event_exporter log {{
+  format = json
+  format_args = time-rfc3339
+  transport = log
+}}
+metric ehlo {{
+  filter = event=smtp_server_command_finished AND cmd_name=EHLO
+  exporter = log
+  fields = cmd_args remote_port
+}}
 haproxy_trusted_networks = {hosts}
 haproxy_timeout = {deadline}s
 login_trusted_networks =
@@ -48,7 +61,7 @@ userdb {{
 
 
 class Dovecot(Adapter):
-    """The login process of the submission service; it shows no address before a login, so it has no oracle."""
+    """The login process of the submission service: an address shows in its log when a session has ended."""
 
     name: ClassVar[str] = "dovecot"
     summary: ClassVar[str] = "Dovecot's submission service with haproxy = yes"
@@ -83,7 +96,9 @@ class Dovecot(Adapter):
                 header_timeout=float(deadline),
                 trusted=HERE,
                 untrusted=UNLISTED,
-                oracle="none",
+                oracle="log",
+                oracle_file=str(place.log),
+                oracle_pattern=r'(?:rip=(?P<address>[^,]+), .*)?(?:real_rport=|"remote_port":)(?P<connection>\d+)',
                 capabilities=("no-anonymous-mail", "no-crc32c"),
                 parallel=8,
             ),

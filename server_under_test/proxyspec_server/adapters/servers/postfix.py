@@ -40,6 +40,8 @@ disable_dns_lookups = yes
 smtpd_peername_lookup = no
 biff = no
 default_process_limit = 200
+# One whose first client kills it is followed by another at once, not in a minute.
+service_throttle_time = 1s
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
