@@ -6,6 +6,7 @@ How a process starts, ends and treats its streams is for the tests that start on
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import io
 import os
 import subprocess
@@ -18,6 +19,8 @@ from proxyspec.cli import main
 __all__ = ["NOTHING", "proxyspec"]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+#: Seconds after which a program that hangs takes the tests' process along, and says where it hung.
+PATIENCE = 180.0
 
 
 def proxyspec(*arguments: str, environment: Mapping[str, str] = NOTHING) -> subprocess.CompletedProcess[str]:
@@ -31,7 +34,11 @@ def proxyspec(*arguments: str, environment: Mapping[str, str] = NOTHING) -> subp
         contextlib.redirect_stdout(streams[0]),
         contextlib.redirect_stderr(streams[1]),
     ):
-        code = main(arguments)
+        faulthandler.dump_traceback_later(PATIENCE, exit=True, file=2)
+        try:
+            code = main(arguments)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
     for stream in streams:
         stream.seek(0)
     return subprocess.CompletedProcess(arguments, code, *(stream.read() for stream in streams))
