@@ -153,6 +153,24 @@ class _Room:
                 self._free.release()
 
 
+class _Pace:
+    """The moments at which connections begin: one by one.
+
+    Between two of them all that is under way goes on. So a process that cannot keep up begins less, and the target is
+    not judged by its slowness.
+    """
+
+    def __init__(self) -> None:
+        self._door = asyncio.Lock()
+        self._due = 0.0
+
+    async def turn(self) -> None:
+        """Wait until the next connection may begin."""
+        async with self._door:
+            self._due = max(self._due + 1 / START_RATE, _now())
+            await asyncio.sleep(self._due - _now())
+
+
 @dataclass(frozen=True, slots=True)
 class _Suspect:
     """A case that may have crashed a process of the target's."""
@@ -172,6 +190,7 @@ class _Wave:
         self._running: frozenset[str] = frozenset()
         self._broken: set[str] = set()
         self._room = _Room(plan.parallel)
+        self._pace = _Pace()
         self._aids = replace(plan.aids, another=plan.connect)
         self._crashes = None if plan.aids.crashes is None else CrashWatch(plan.aids.crashes)
         self._concluded: set[str] = set()
@@ -192,6 +211,7 @@ class _Wave:
     async def _try(self, case: Case) -> None:
         """Obtain the transcript of `case`, or report what broke."""
         async with self._room.of(case.connections):
+            await self._pace.turn()
             begun = _now()
             try:
                 self._transcripts[case.id] = transcript = await self._transcribe(case)
@@ -207,8 +227,7 @@ class _Wave:
                 reason = f"the harness failed: {type(error).__name__}: {error}"
                 self._report(Judged(case, None, Judgement(Verdict.ERROR, None, reason)))
 
-    async def _run(self, case: Case, delay: float) -> None:
-        await asyncio.sleep(delay)
+    async def _run(self, case: Case) -> None:
         await self._try(case)
         await self._finish(case)
 
@@ -349,8 +368,8 @@ class _Wave:
         crashes.look()
         before = len(crashes.told)
         async with asyncio.TaskGroup() as group:
-            for place, case in enumerate(cases):
-                group.create_task(self._again(case, place / START_RATE))
+            for case in cases:
+                group.create_task(self._again(case))
         until = _now() + LATE
         crashes.look()
         while len(crashes.told) == before and _now() < until:
@@ -361,8 +380,7 @@ class _Wave:
             self._alone[cases[0].id] = crashes.told[before]
         return crashed
 
-    async def _again(self, case: Case, delay: float) -> None:
-        await asyncio.sleep(delay)
+    async def _again(self, case: Case) -> None:
         if case.id in self._broken:
             return
         before = self._transcripts[case.id]
@@ -413,10 +431,7 @@ class _Wave:
         # By id: cases compare field by field.
         alone = {case.id for case in watched}
         async with asyncio.TaskGroup() as group:
-            tasks = {
-                case.id: group.create_task(self._run(case, place / START_RATE))
-                for place, case in enumerate(case for case in runnable if case.id not in alone)
-            }
+            tasks = {case.id: group.create_task(self._run(case)) for case in runnable if case.id not in alone}
             if watched:
                 waits = {case.id for case in runnable if case.waits}
                 busy = [task for name, task in tasks.items() if name not in waits]

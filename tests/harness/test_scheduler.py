@@ -29,7 +29,7 @@ from proxyspec.scheduler import Judged, Plan, Roads, run_cases
 from proxyspec.wire import Road, Wire
 
 from .scripted_wire import ScriptedWire, smtp_server
-from .virtual_time import run_virtually
+from .virtual_time import run_virtually, spend
 
 GOOD = b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 25\r\n"
 TARGET = Target(host="127.0.0.1", port=25)
@@ -72,6 +72,24 @@ def test_any_number_of_waiting_cases_takes_one_deadline() -> None:
     assert len(judged) == 301
     assert {one.judgement.verdict for one in judged.values()} == {Verdict.PASS}
     assert took < 1.1 * TARGET.header_timeout
+
+
+class _Toil(ScriptedWire):
+    """Costs this process time with every write."""
+
+    async def send(self, data: bytes) -> None:
+        spend(0.02)
+        await super().send(data)
+
+
+def test_a_process_that_cannot_keep_up_begins_less_and_is_not_late_itself() -> None:
+    chapter = Chapter("c", section="2", control="c/good")
+    for number in range(200):
+        chapter.accepts("good" if number == 0 else f"good-{number}", GOOD, "t")
+    judged, took = run(plan(chapter, connect=lambda road: _Toil(smtp_server(takes_good))))
+    assert took > 200 * 0.06, "there is as much to do as before"
+    assert {one.judgement.verdict for one in judged.values()} == {Verdict.PASS}
+    assert max(one.transcript.duration for one in judged.values() if one.transcript is not None) < 1.0
 
 
 def test_a_case_is_judged_beside_its_control_whichever_ends_first() -> None:

@@ -7,7 +7,7 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["run_virtually"]
+__all__ = ["run_virtually", "spend"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,16 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now
+
+    def busy(self, seconds: float) -> None:
+        self._jumping.now += seconds
+
+
+def spend(seconds: float) -> None:
+    """Be busy for so long: the running loop's clock goes on, and nothing else does."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, _VirtualLoop)
+    loop.busy(seconds)
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
