@@ -69,13 +69,13 @@ def _expect_proxy(folder: Path, request: pytest.FixtureRequest) -> Iterator[Targ
 
 
 def _unexplained(run: ConformanceRun) -> list[str]:
-    """Name the cases without a verdict whose control has one of its own that says why."""
+    """Name the cases without a verdict where neither control nor premise has one of its own that says why."""
     verdicts = {record.id: record.verdict for record in run.cases}
+    telling = {name for name, verdict in verdicts.items() if verdict in (Verdict.FAIL, Verdict.WARN, Verdict.INFO)}
     return [
         f"{record.id}: {record.reason}"
         for record in run.cases
-        if record.verdict is Verdict.UNTESTABLE
-        and (record.control is None or verdicts[record.control] not in (Verdict.FAIL, Verdict.WARN, Verdict.INFO))
+        if record.verdict is Verdict.UNTESTABLE and telling.isdisjoint({record.control, record.premise})
     ]
 
 
