@@ -103,7 +103,7 @@ def list_cases(
         table.add_row(case.id, case.level, case.section, escape(case.title))
     console = terminal.console()
     print_table(console, table)
-    console.print(f"{len(cases)} cases", highlight=False)
+    console.print("1 case" if len(cases) == 1 else f"{len(cases)} cases", highlight=False)
 
 
 def _list_oracles(output: Format) -> None:
