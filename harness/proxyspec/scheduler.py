@@ -47,6 +47,8 @@ CULPRITS, CULPRITS_PATIENCE = 3, 40.0
 CRASHERS = 32
 #: The log may tell of a crash so much later than the connection ends, and, by two readers' chance, earlier, in seconds.
 LATE, EARLY = 1.0, 0.25
+#: Of those that crash together all are told of when none was for so long, in seconds.
+SETTLED = 0.3
 #: Without a case that runs, nothing must crash for so long; a target that has lost a process may need so long to serve
 #: again, and is asked so often, in seconds.
 QUIET, RECOVERY, ASKED_EVERY = 3.0, 90.0, 1.0
@@ -378,6 +380,10 @@ class _Wave:
         crashed = len(crashes.told) > before
         if crashed and len(cases) == 1:
             self._alone[cases[0].id] = crashes.told[before]
+        # What else these have done may be told a moment later, and must not be laid at the door of the next.
+        while crashed and _now() - crashes.told[-1].at < SETTLED:
+            await asyncio.sleep(EVERY)
+            crashes.look()
         return crashed
 
     async def _again(self, case: Case) -> None:

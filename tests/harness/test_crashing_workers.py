@@ -190,6 +190,7 @@ def test_of_very_many_culprits_the_first_are_named() -> None:
     assert verdicts.count(Verdict.UNTESTABLE) == 28
     untried = next(one for one in judged.values() if one.judgement.verdict is Verdict.UNTESTABLE)
     assert "32 other cases make one crash, so this one was not tried by itself" in untried.judgement.reason
+    assert judged["c/good"].judgement.verdict is Verdict.PASS, "it ran among them"
 
 
 #: A process a connection, which reads one line and speaks SMTP; a port above 65535 ends it by an assertion of sorts.
