@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from proxyspec.errors import UsageError
+from proxyspec.logs import Tail
 from proxyspec.model import Target
-from proxyspec.oracles._files import Tail
 
 __all__ = ["KNOWN", "Crash", "CrashReader", "CrashWatch", "crash_log", "crash_pattern"]
 

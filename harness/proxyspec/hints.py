@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxyspec.model import REJECTED, Timing, Verdict
-from proxyspec.records import CaseRecord, ConformanceRun
+from proxyspec.records import ConformanceRun
 
 __all__ = ["hints"]
 
@@ -26,15 +26,18 @@ def _versions(run: ConformanceRun) -> Iterator[str]:
             yield f"no case of version {version} passes: unless the target claims to speak it, say --versions {other}"
 
 
-def _deadline(record: CaseRecord, taken: float) -> Iterator[str]:
-    """Yield what is odd about a connection that waits for the header deadline, assumed to be `taken` seconds."""
-    if record.timing is not Timing.AT_DEADLINE or record.verdict not in (Verdict.FAIL, Verdict.WARN):
-        return
-    if record.outcome is not None and record.outcome.kind in REJECTED and record.duration < taken:
-        yield (
-            f"the target waits {record.duration:.1f} s for a header, and {taken:g} s were assumed: say --header-timeout"
-            " as the target has it"
-        )
+def _deadline(run: ConformanceRun) -> Iterator[str]:
+    """Yield what is odd about the first connection that waits for the header deadline and is ended before."""
+    taken = run.target.header_timeout
+    for record in run.cases:
+        if record.timing is not Timing.AT_DEADLINE or record.verdict not in (Verdict.FAIL, Verdict.WARN):
+            continue
+        if record.outcome is not None and record.outcome.kind in REJECTED and record.duration < taken:
+            yield (
+                f"the target waits {record.duration:.1f} s for a header, and {taken:g} s were assumed: "
+                "say --header-timeout as the target has it"
+            )
+            return
 
 
 def hints(run: ConformanceRun, where: Path) -> Iterator[str]:
@@ -42,8 +45,7 @@ def hints(run: ConformanceRun, where: Path) -> Iterator[str]:
     if run.unjudgeable is not None:
         return
     yield from _versions(run)
-    for record in run.cases:
-        yield from _deadline(record, run.target.header_timeout)
+    yield from _deadline(run)
     if run.target.oracle == "none" and any(record.verdict is Verdict.UNTESTABLE for record in run.cases):
         yield "nothing shows the address the target believes: choose an --oracle (`proxyspec list --oracles`)"
     worst = next((record for record in run.cases if record.verdict is Verdict.FAIL), None)

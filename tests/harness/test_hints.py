@@ -57,6 +57,7 @@ def test_a_deadline_other_than_assumed_is_told_in_seconds() -> None:
         "the target waits 5.0 s for a header, and 30 s were assumed: say --header-timeout as the target has it"
     ]
     assert told([waits(V.PASS, 30.0)]) == []
+    assert len([hint for hint in told([waits(V.WARN, 5.01), waits(V.WARN, 5.02)]) if "--header-timeout" in hint]) == 1
 
 
 def test_who_has_no_oracle_is_told_where_they_are_listed() -> None:

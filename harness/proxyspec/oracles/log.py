@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from proxyspec.logs import Tail
 from proxyspec.model import Target
 from proxyspec.oracles._base import OracleKind, Sighting
-from proxyspec.oracles._files import KEPT, Tail, readable
+from proxyspec.oracles._files import KEPT, readable
 from proxyspec.oracles._patterns import TOKEN, mailbox_of, pattern_of, sighting_of
 
 __all__ = ["ORACLE", "LogWitness"]

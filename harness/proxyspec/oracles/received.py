@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from proxyspec.logs import Tail
 from proxyspec.model import Target
 from proxyspec.oracles._base import OracleKind, Sighting, view_of
-from proxyspec.oracles._files import KEPT, Tail, readable
+from proxyspec.oracles._files import KEPT, readable
 from proxyspec.oracles._patterns import TOKEN, mailbox_of
 
 __all__ = ["ORACLE", "MailWitness"]

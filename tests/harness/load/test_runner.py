@@ -317,15 +317,6 @@ def test_an_interruption_of_several_processes_keeps_what_each_measured(tmp_path:
     assert _no_child_left()
 
 
-def test_workers_do_not_keep_a_load_waiting_whose_locust_has_died(tmp_path: Path) -> None:
-    profile = tmp_path / "mine.py"
-    # What is left of it holds the pipe open that its figures would come through.
-    profile.write_text(LOCUSTFILE.format(work="time.sleep(600) if os.fork() == 0 else os._exit(9)"))
-    with fake_smtp() as fake, pytest.raises(HarnessError, match="ended without figures"):
-        _run(fake, tmp_path / "out", LoadOptions(seconds=600), profile=profile)
-    assert _no_child_left()
-
-
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     class Insistent(Hearer):
         def ticked(self, message: Tick) -> None:
@@ -419,9 +410,18 @@ def test_a_user_that_runs_by_itself_needs_no_task(tmp_path: Path) -> None:
     assert (run.sessions, run.failures) == (1, 0)
 
 
-def test_locust_dying_half_way_is_the_harness_own_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "work",
+    [
+        "os._exit(9)",
+        # What is left of it holds the pipe open that its figures would come through.
+        "time.sleep(600) if os.fork() == 0 else os._exit(9)",
+    ],
+    ids=["alone", "survived by a worker"],
+)
+def test_locust_dying_half_way_is_the_harness_own_fault(tmp_path: Path, work: str) -> None:
     profile = tmp_path / "mine.py"
-    profile.write_text(LOCUSTFILE.format(work="os._exit(9)"))
+    profile.write_text(LOCUSTFILE.format(work=work))
     with fake_smtp() as fake, pytest.raises(HarnessError, match="ended without figures"):
         _run(fake, tmp_path / "out", LoadOptions(seconds=600), profile=profile)
     assert _no_child_left()
